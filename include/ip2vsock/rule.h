@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Rules: from an address to a target, and from a CID back to the address it is shown as. */
+#ifndef IP2VSOCK_RULE_H
+#define IP2VSOCK_RULE_H
+
+#include "ip2vsock/addr.h"
+#include "ip2vsock/arena.h"
+
+#include <linux/vm_sockets.h>
+
+/* CID and port as in vsock(7), host order. port is VMADDR_PORT_ANY for "choose one". */
+struct endpoint {
+	uint32_t cid;
+	uint32_t port;
+};
+
+enum rule_direction { RULE_CONNECT, RULE_LISTEN };
+
+/* Bits: a rule that names neither tcp nor udp holds both. */
+enum rule_protocol { RULE_TCP = 1, RULE_UDP = 2 };
+
+enum target_kind {
+	TARGET_INET,   /* leave alone */
+	TARGET_VSOCK,  /* retarget to an endpoint */
+	TARGET_REJECT, /* fail with an errno */
+};
+
+/* Where a statement stands, for messages. `source` lives as long as the rules. */
+struct rule_place {
+	const char *source; /* file name as given, or IP2VSOCK_RULES, or an option such as "-c" */
+	unsigned line;	    /* from 1 */
+};
+
+/* An address pattern: `length` leading bits of `ip` (IPv4 as ::ffff:a.b.c.d, so 96 + its own length),
+ * or any address of both families, or a name (resolved by rules_seal()). */
+struct rule_pattern {
+	const char *name;   /* NULL, or a host name in lower case */
+	bool any_address;   /* '*' */
+	uint8_t length;	    /* 0 to 128 */
+	struct in6_addr ip; /* bits beyond length are 0 */
+	uint16_t port_low;  /* inclusive; '*' is 0 to 65535 */
+	uint16_t port_high;
+};
+
+struct rule {
+	enum rule_direction direction;
+	uint8_t protocols;	      /* enum rule_protocol bits */
+	bool is_host;		      /* written as a `host` statement */
+	struct rule_pattern pattern;
+	enum target_kind target;
+	int error;		      /* TARGET_REJECT: the errno to give */
+	uint32_t cid;		      /* TARGET_VSOCK: VMADDR_CID_ANY only when listening */
+	bool same_port;		      /* TARGET_VSOCK: '*', the program's port; else */
+	uint32_t port_low, port_high; /* one port for all, or as many as the pattern has */
+	struct rule_place place;
+};
+
+/* What a rule says of one address. `rule` is NULL where no statement matched (the default). */
+struct target {
+	enum target_kind kind;
+	int error;	    /* TARGET_REJECT */
+	struct endpoint to; /* TARGET_VSOCK; a port the kernel may choose is VMADDR_PORT_ANY */
+	const struct rule *rule;
+};
+
+/* Built once from text (config.h), then read-only: any number of threads may read it without a lock. */
+struct rules;
+
+/* Starts an empty set in `arena`. NULL without memory. Nothing matches; the default is inet. */
+struct rules *rules_new(struct arena *arena);
+
+/* Appends a rule (copied; strings are not). It must be one that config.h could have written: ports in
+ * order, a name in lower case, no bits set in pattern.ip beyond its length. Order of calls is order of the rules. -1 ENOMEM. */
+int rules_add(struct rules *rules, const struct rule *rule);
+
+/* Gives `name` (lower case) the address `ip`, shown for `cid`: one line of `host`, without its rule.
+ * The first name of an address, and the first address of a CID in each family, is the one shown.
+ * -1 EEXIST: ip already stands for another CID, with *before its place. -1 ENOMEM. */
+int rules_add_host(struct rules *rules, const char *name, const struct in6_addr *ip, uint32_t cid,
+		   const struct rule_place *place, struct rule_place *before);
+
+/* What is done with an address that no rule matches. `error` is for TARGET_REJECT; 0 is ECONNREFUSED
+ * for connect and EACCES for listen. The first call decides; returns false and the
+ * place of the first in *before for later ones. */
+bool rules_set_default(struct rules *rules, enum target_kind kind, int error,
+		       const struct rule_place *place, struct rule_place *before);
+
+/* Resolves names (a name without a host line gets a stand-in address, see rules_name_address())
+ * and builds the index. Must be called once, before the rest. -1 ENOMEM, or ENOSPC when there are
+ * more than 65534 names without a host line. */
+int rules_seal(struct rules *rules);
+
+/* The first rule that matches decides; always fills *out. Cost does not grow with the number of
+ * rules (only with the number of different prefix lengths among them). No allocation, no errno.
+ * protocol is RULE_TCP or RULE_UDP. */
+void rules_find(const struct rules *rules, enum rule_direction direction, enum rule_protocol protocol,
+		const struct ip_addr *addr, struct target *out);
+
+/* All addresses of a name, in order of the file: calls `each` until it returns false.
+ * Returns the number of addresses; 0 for a name the mapping does not know. `name` in any case. */
+unsigned rules_name_address(const struct rules *rules, const char *name,
+			    bool (*each)(void *context, const struct in6_addr *ip), void *context);
+
+/* The name shown for an address (its first), or NULL. */
+const char *rules_address_name(const struct rules *rules, const struct in6_addr *ip);
+
+/* The first `host` address of a CID in the family wanted; for AF_INET6 then its IPv4 one v4-mapped, unless
+ * v6only. False when it has none. */
+bool rules_host_address(const struct rules *rules, uint32_t cid, sa_family_t family, bool v6only,
+			struct in6_addr *out);
+
+/*
+ * The address that stands for a CID: its first `host` address of the family wanted; for AF_INET6
+ * then its IPv4 host address v4-mapped, unless v6only; else a stand-in that is stable, distinct for each CID
+ * below 2^28 and never loopback: 198.18.0.0/16 while the CID is below 65535, 240.0.0.0/4 beyond, and for AF_INET6
+ * fd69:7032:7673::/96 holding the CID. VMADDR_CID_ANY (own CID not known) is 198.18.255.255.
+ * Fills ip only; knows nothing of "local" CIDs.
+ */
+void rules_show_cid(const struct rules *rules, uint32_t cid, sa_family_t family, bool v6only,
+		    struct in6_addr *out);
+
+/* The CID a stand-in address of rules_show_cid() is given to (the lowest, beyond 2^28). False when ip
+ * is in none of the stand-in ranges. Knows nothing of host lines. */
+bool cid_from_stand_in(const struct in6_addr *ip, uint32_t *cid);
+
+/* A 32-bit vsock port as a program sees it in 16 bits: itself when it fits, else a stable stand-in
+ * in 32768 to 60999. */
+uint16_t port_show(uint32_t port);
+
+/* For --check and --explain: rules in order, NULL at the end of them. */
+const struct rule *rules_at(const struct rules *rules, unsigned index);
+/* out->error is as in rules_set_default(). place->source is NULL when no default was given. */
+void rules_default(const struct rules *rules, struct target *out, struct rule_place *place);
+
+#endif

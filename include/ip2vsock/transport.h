@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Transports: an endpoint written as a socket address, and read back. Data and pure functions. */
+#ifndef IP2VSOCK_TRANSPORT_H
+#define IP2VSOCK_TRANSPORT_H
+
+#include "ip2vsock/rule.h"
+
+/* Longest realm name: "/" and two 10-digit numbers must fit beside it in sun_path. */
+#define REALM_NAME_MAX 64
+
+/* The realm a process lives in (design: carried by abstract unix sockets); name NULL: the kernel's vsock. */
+struct realm {
+	const char *name;
+	uint32_t cid; /* own CID inside it */
+};
+
+struct transport {
+	const char *name;
+	int domain; /* AF_VSOCK, AF_UNIX */
+	/* The 64-bit socket option in which a socket is marked as ours (preload/mark.h), and whether accept(2)
+	 * copies it to the new socket. */
+	int mark_level, mark_option;
+	bool mark_inherited;
+	/* Writes the address of an endpoint for bind(2) or connect(2) and returns its length. */
+	socklen_t (*encode)(const struct realm *, const struct endpoint *, struct sockaddr_storage *);
+	/* False: not an address of this transport (of another realm, or a program's own). A name that has
+	 * no endpoint (an unbound socket) is {VMADDR_CID_ANY, VMADDR_PORT_ANY}. */
+	bool (*decode)(const struct realm *, const void *sa, socklen_t len, struct endpoint *);
+};
+
+extern const struct transport transport_vsock; /* sockaddr_vm, vsock(7) */
+extern const struct transport transport_realm; /* "\0ip2vsock/REALM/CID_PORT", unix(7) */
+
+/* True for a name that may stand in a realm's addresses: 1 to REALM_NAME_MAX of [A-Za-z0-9._-]. */
+bool realm_name_valid(const char *name);
+
+#endif

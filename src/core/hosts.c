@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Names, addresses and CIDs that stand for each other. */
+#include "core/hosts.h"
+#include "core/table.h"
+
+#include <errno.h>
+
+/* 198.19.0.1 to 198.19.255.254; 198.18.0.0/16 is rules_show_cid()'s. */
+#define STAND_IN_NET 0xc6130000u
+#define STAND_INS 65534u
+
+struct host_name {
+	UT_hash_handle hh;
+	const char *name;
+	struct host_link *links, *last;
+};
+
+struct host_address {
+	UT_hash_handle hh;
+	struct in6_addr ip;
+	uint32_t cid;
+	const char *name; /* the first, or NULL */
+	struct rule_place place;
+};
+
+struct host_cid {
+	UT_hash_handle hh;
+	uint32_t cid;
+	const struct host_address *first[2]; /* of IPv6 and of IPv4 */
+};
+
+static bool is_v4(const struct in6_addr *ip)
+{
+	return IN6_IS_ADDR_V4MAPPED(ip);
+}
+
+static unsigned ip_hash(const struct in6_addr *ip)
+{
+	uint64_t words[2];
+
+	memcpy(words, ip, sizeof(words));
+	return hash_words(words[0], words[1], 0);
+}
+
+static struct host_address *address_find(const struct hosts *hosts, const struct in6_addr *ip)
+{
+	unsigned hash = ip_hash(ip);
+	struct host_address *address;
+
+	HASH_FIND_BYHASHVALUE(hh, hosts->addresses, ip, sizeof(*ip), hash, address);
+	return address;
+}
+
+static struct host_address *address_add(struct hosts *hosts, struct arena *arena,
+					const struct in6_addr *ip, uint32_t cid,
+					const struct rule_place *place)
+{
+	struct host_address *address = arena_alloc(arena, sizeof(*address));
+
+	if (!address)
+		return NULL;
+	address->ip = *ip;
+	address->cid = cid;
+	address->place = *place;
+	HASH_ADD_BYHASHVALUE(hh, hosts->addresses, ip, sizeof(*ip), ip_hash(ip), address);
+	return address->hh.tbl ? address : NULL;
+}
+
+static struct host_name *name_find(const struct hosts *hosts, const char *name, size_t length)
+{
+	unsigned hash = hash_bytes(name, length);
+	struct host_name *found;
+
+	HASH_FIND_BYHASHVALUE(hh, hosts->names, name, length, hash, found);
+	return found;
+}
+
+static struct host_name *name_get(struct hosts *hosts, struct arena *arena, const char *name)
+{
+	size_t length = strlen(name);
+	unsigned hash = hash_bytes(name, length);
+	struct host_name *entry = name_find(hosts, name, length);
+
+	if (entry)
+		return entry;
+	entry = arena_alloc(arena, sizeof(*entry));
+	if (!entry)
+		return NULL;
+	entry->name = name;
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, hosts->names, name, length, hash, entry);
+	return entry->hh.tbl ? entry : NULL;
+}
+
+static struct host_cid *cid_find(const struct hosts *hosts, uint32_t cid)
+{
+	unsigned hash = hash_words(cid, 0, 0);
+	struct host_cid *found;
+
+	HASH_FIND_BYHASHVALUE(hh, hosts->cids, &cid, sizeof(cid), hash, found);
+	return found;
+}
+
+static int cid_note(struct hosts *hosts, struct arena *arena, const struct host_address *address)
+{
+	struct host_cid *entry = cid_find(hosts, address->cid);
+	const struct host_address **first;
+
+	if (!entry) {
+		entry = arena_alloc(arena, sizeof(*entry));
+		if (!entry)
+			return -1;
+		entry->cid = address->cid;
+		HASH_ADD_BYHASHVALUE(hh, hosts->cids, cid, sizeof(entry->cid),
+				     hash_words(entry->cid, 0, 0), entry);
+		if (!entry->hh.tbl)
+			return -1;
+	}
+	first = &entry->first[is_v4(&address->ip)];
+	if (!*first)
+		*first = address;
+	return 0;
+}
+
+static bool has_address(const struct host_name *name, const struct host_address *address)
+{
+	for (const struct host_link *link = name->links; link; link = link->next)
+		if (link->address == address)
+			return true;
+	return false;
+}
+
+static int name_link(struct hosts *hosts, struct arena *arena, const char *name,
+		     struct host_address *address, bool is_new)
+{
+	struct host_name *entry = name_get(hosts, arena, name);
+	struct host_link *link;
+
+	if (!entry)
+		return -1;
+	if (!is_new && has_address(entry, address))
+		return 0;
+	link = arena_alloc(arena, sizeof(*link));
+	if (!link)
+		return -1;
+	link->address = address;
+	if (entry->last)
+		entry->last->next = link;
+	else
+		entry->links = link;
+	entry->last = link;
+	if (!address->name)
+		address->name = entry->name;
+	return 0;
+}
+
+int hosts_add(struct hosts *hosts, struct arena *arena, const char *name, const struct in6_addr *ip,
+	      uint32_t cid, const struct rule_place *place, struct rule_place *before)
+{
+	struct host_address *address = address_find(hosts, ip);
+	bool is_new = !address;
+
+	if (address && address->cid != cid) {
+		*before = address->place;
+		errno = EEXIST;
+		return -1;
+	}
+	if (is_new) {
+		address = address_add(hosts, arena, ip, cid, place);
+		if (!address || cid_note(hosts, arena, address) < 0)
+			return -1;
+	}
+	return name ? name_link(hosts, arena, name, address, is_new) : 0;
+}
+
+static struct in6_addr stand_in(uint32_t number)
+{
+	return ip_addr_from_v4(STAND_IN_NET + 1 + number, 0, AF_INET).ip;
+}
+
+int hosts_add_stand_in(struct hosts *hosts, struct arena *arena, const char *name,
+		       const struct rule_place *place)
+{
+	uint32_t at = hash_bytes(name, strlen(name)) % STAND_INS;
+	struct host_address *address;
+	struct in6_addr ip = stand_in(at);
+
+	for (uint32_t tries = 1; address_find(hosts, &ip); tries++) {
+		if (tries == STAND_INS) {
+			errno = ENOSPC;
+			return -1;
+		}
+		at = (at + 1) % STAND_INS;
+		ip = stand_in(at);
+	}
+	address = address_add(hosts, arena, &ip, VMADDR_CID_ANY, place);
+	return address ? name_link(hosts, arena, name, address, true) : -1;
+}
+
+const struct host_link *hosts_name(const struct hosts *hosts, const char *name, size_t length)
+{
+	const struct host_name *found = name_find(hosts, name, length);
+
+	return found ? found->links : NULL;
+}
+
+const struct in6_addr *host_link_ip(const struct host_link *link)
+{
+	return &link->address->ip;
+}
+
+const char *hosts_address_name(const struct hosts *hosts, const struct in6_addr *ip)
+{
+	const struct host_address *address = address_find(hosts, ip);
+
+	return address ? address->name : NULL;
+}
+
+const struct in6_addr *hosts_cid_ip(const struct hosts *hosts, uint32_t cid, bool v4)
+{
+	const struct host_cid *found = cid_find(hosts, cid);
+
+	return found && found->first[v4] ? &found->first[v4]->ip : NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Names, addresses and CIDs that stand for each other. */
+#ifndef IP2VSOCK_CORE_HOSTS_H
+#define IP2VSOCK_CORE_HOSTS_H
+
+#include "ip2vsock/rule.h"
+
+struct host_address;
+
+/* One address of a name. */
+struct host_link {
+	struct host_link *next;
+	const struct host_address *address;
+};
+
+/* All zero is empty. */
+struct hosts {
+	struct host_name *names; /* uthash tables */
+	struct host_address *addresses;
+	struct host_cid *cids;
+};
+
+/* rules_add_host(), without the rules. `name` may be NULL. */
+int hosts_add(struct hosts *hosts, struct arena *arena, const char *name, const struct in6_addr *ip,
+	      uint32_t cid, const struct rule_place *place, struct rule_place *before);
+
+/* Gives an unknown name an address of 198.19.0.0/16 that no other has: the same one whenever the
+ * same names come in the same order. -1 ENOMEM, or ENOSPC when all are taken. */
+int hosts_add_stand_in(struct hosts *hosts, struct arena *arena, const char *name,
+		       const struct rule_place *place);
+
+/* The addresses of a name in lower case, in order; NULL when it is not known. */
+const struct host_link *hosts_name(const struct hosts *hosts, const char *name, size_t length);
+const struct in6_addr *host_link_ip(const struct host_link *link);
+
+/* The first name of an address, or NULL. */
+const char *hosts_address_name(const struct hosts *hosts, const struct in6_addr *ip);
+
+/* The first IPv4 (v4-mapped) or IPv6 address of a CID, or NULL. */
+const struct in6_addr *hosts_cid_ip(const struct hosts *hosts, uint32_t cid, bool v4);
+
+#endif
