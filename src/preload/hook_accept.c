@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* accept, accept4: the peer's address in the family that the listener was made with. */
+#include "preload/decide.h"
+#include "preload/hooks.h"
+#include "preload/real.h"
+#include "preload/remember.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Listeners that this process retargeted itself, and whose address does not matter, cost no question. */
+static bool listener_mark(int listener, const struct transport *transport, struct mark *out)
+{
+	unsigned hint = hint_get(listener);
+
+	if (!(hint & HINT_LISTEN) || !transport->mark_inherited)
+		return mark_get(listener, transport, out);
+	*out = (struct mark){
+		.kind = MARK_LOCAL,
+		.flags = (hint & HINT_INET6 ? MARK_INET6 : 0) | (hint & HINT_V6ONLY ? MARK_V6ONLY : 0),
+	};
+	return true;
+}
+
+/* Of a connection accepted with this result in addr: -1 when the room does not even hold a family. */
+static int family_of(const struct sockaddr *addr, socklen_t room)
+{
+	sa_family_t family;
+
+	if (room < sizeof family)
+		return -1;
+	memcpy(&family, addr, sizeof family);
+	return family;
+}
+
+static void accepted(int listener, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
+{
+	const struct settings *now = settings();
+	const struct transport *transport;
+	struct sockaddr_storage sa;
+	socklen_t sa_len = sizeof sa;
+	struct endpoint peer;
+	struct ip_addr shown;
+	struct mark mark;
+	int family;
+
+	if (now->disabled || now->failed || (!addr && now->transport->mark_inherited))
+		return;
+	family = addr ? family_of(addr, room) : -1;
+	transport = transport_of(family < 0 ? socket_domain(fd) : family);
+	if (!transport || !listener_mark(listener, transport, &mark))
+		return;
+	if (!transport->mark_inherited)
+		mark_set(fd, transport, &mark);
+	if (!addr)
+		return;
+	if (!transport->decode(&now->realm, addr, room < *len ? room : *len, &peer) &&
+	    (REAL(getpeername)(fd, (struct sockaddr *)&sa, &sa_len) < 0 ||
+	     !transport->decode(&now->realm, &sa, sa_len, &peer)))
+		return;
+	show_peer(&peer, &mark, &shown);
+	sa_len = ip_addr_write(&shown, &sa);
+	*len = room;
+	ip_addr_copy_out(&sa, sa_len, addr, len);
+}
+
+static int finish(int listener, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
+{
+	int saved = errno, family;
+
+	if (fd < 0)
+		return fd;
+	hint_clear(fd);
+	family = addr ? family_of(addr, room) : -1;
+	if (family != AF_INET && family != AF_INET6)
+		accepted(listener, fd, addr, len, room);
+	errno = saved;
+	return fd;
+}
+
+HOOK int accept(int listener, struct sockaddr *addr, socklen_t *len)
+{
+	socklen_t room = addr && len ? *len : 0;
+
+	return finish(listener, REAL(accept)(listener, addr, len), addr, len, room);
+}
+
+HOOK int accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	socklen_t room = addr && len ? *len : 0;
+
+	return finish(listener, REAL(accept4)(listener, addr, len, flags), addr, len, room);
+}

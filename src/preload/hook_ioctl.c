@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ioctl: FIONBIO on a pending socket, and the queue lengths that AF_VSOCK cannot tell. */
+#include "preload/decide.h"
+#include "preload/hooks.h"
+#include "preload/real.h"
+#include "preload/remember.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stdarg.h>
+#include <sys/uio.h>
+
+/* Bytes waiting, counted by looking at them. What is read goes to a scratch that nobody reads. */
+static int peek_length(int fd, int *out)
+{
+	static char scratch[16384];
+	struct iovec parts[32];
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = sizeof parts / sizeof *parts};
+	ssize_t got;
+
+	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++)
+		parts[i] = (struct iovec){scratch, sizeof scratch};
+	got = REAL(recvmsg)(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+	*out = got < 0 ? 0 : (int)got;
+	return 0;
+}
+
+/* EOPNOTSUPP on Linux 6.1, ENOTTY on 6.12. */
+static int answer(int fd, unsigned long request, void *argument)
+{
+	int error = errno;
+	struct mark mark;
+
+	if (mark_find(fd, &mark)) {
+		errno = error;
+		switch (request) {
+		case FIONREAD:
+			return peek_length(fd, argument);
+		case SIOCOUTQ:
+		case SIOCOUTQNSD:
+		case SIOCATMARK:
+			*(int *)argument = 0;
+			return 0;
+		}
+	}
+	errno = error;
+	return -1;
+}
+
+HOOK int ioctl(int fd, unsigned long request, ...)
+{
+	va_list list;
+	void *argument;
+	int result;
+
+	va_start(list, request);
+	argument = va_arg(list, void *);
+	va_end(list);
+	result = REAL(ioctl)(fd, request, argument);
+	switch (request) {
+	case FIONBIO:
+	case FIOASYNC:
+	case FIOSETOWN:
+	case SIOCSPGRP:
+	case FIOCLEX:
+	case FIONCLEX:
+		if (hint_get(fd) & HINT_PENDING)
+			hint_add(fd, HINT_FLAGS);
+		return result;
+	case FIONREAD:
+	case SIOCOUTQ:
+	case SIOCOUTQNSD:
+	case SIOCATMARK:
+		if (result < 0 && (errno == EOPNOTSUPP || errno == ENOTTY) && argument)
+			return answer(fd, request, argument);
+		return result;
+	default:
+		return result;
+	}
+}

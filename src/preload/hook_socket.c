@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* socket: remembers that a number is now a fresh TCP or UDP socket. */
+#include "preload/hooks.h"
+#include "preload/real.h"
+#include "preload/remember.h"
+
+#include <netinet/in.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+static unsigned hint_of(int domain, int type, int protocol)
+{
+	unsigned hint = 0;
+
+	if (domain != AF_INET && domain != AF_INET6)
+		return 0;
+	switch (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) {
+	case SOCK_STREAM:
+		if (protocol != 0 && protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
+			return 0;
+		hint = HINT_STREAM;
+		break;
+	case SOCK_DGRAM:
+		if (protocol != 0 && protocol != IPPROTO_UDP)
+			return 0;
+		hint = HINT_DGRAM;
+		break;
+	default:
+		return 0;
+	}
+	if (domain == AF_INET6)
+		hint |= HINT_INET6;
+	if (type & SOCK_NONBLOCK)
+		hint |= HINT_NONBLOCK;
+	if (type & SOCK_CLOEXEC)
+		hint |= HINT_CLOEXEC;
+	return hint;
+}
+
+HOOK int socket(int domain, int type, int protocol)
+{
+	static bool bound;
+	int fd;
+
+	if (!__atomic_load_n(&bound, __ATOMIC_RELAXED)) {
+		real_bind_all();
+		__atomic_store_n(&bound, true, __ATOMIC_RELAXED);
+	}
+	fd = REAL(socket)(domain, type, protocol);
+	if (fd >= 0) {
+		hint_clear(fd);
+		hint_set(fd, hint_of(domain, type, protocol));
+	}
+	return fd;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the hook files need of each other. */
+#ifndef IP2VSOCK_HOOKS_H
+#define IP2VSOCK_HOOKS_H
+
+#include "ip2vsock/addr.h"
+
+/* A function that programs call instead of libc's; the library is built with everything else hidden. */
+#define HOOK __attribute__((visibility("default")))
+
+/* connect(2) to an address that was read from sa, len. */
+int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the environment asks of this process, read once. */
+#ifndef IP2VSOCK_INIT_H
+#define IP2VSOCK_INIT_H
+
+#include "ip2vsock/rule.h"
+#include "ip2vsock/transport.h"
+
+enum log_level { LOG_OFF, LOG_ERROR, LOG_INFO, LOG_DEBUG };
+
+struct settings {
+	bool disabled;			   /* IP2VSOCK_DISABLE=1: every hook is the real call */
+	bool failed;			   /* the mapping cannot be used: fail closed */
+	const char *complaint;		   /* why, one line */
+	const struct rules *rules;	   /* unless disabled or failed */
+	const struct transport *transport; /* what carries `vsock` targets */
+	struct realm realm;
+	enum log_level log_level;
+	const char *log_path;		   /* NULL: stderr */
+	uint32_t cid;			   /* IP2VSOCK_CID; VMADDR_CID_ANY when not given */
+};
+
+extern const struct settings *settings_now; /* NULL until loaded */
+const struct settings *settings_load(void);
+
+/* The settings; loaded by the first call that needs them. Never NULL, never changes after. */
+static inline const struct settings *settings(void)
+{
+	const struct settings *now = __atomic_load_n(&settings_now, __ATOMIC_ACQUIRE);
+
+	return __builtin_expect(now != NULL, 1) ? now : settings_load();
+}
+
+/* True once settings are loaded and name a realm: the cheap test before looking at unix sockets. */
+static inline bool in_realm(void)
+{
+	const struct settings *now = __atomic_load_n(&settings_now, __ATOMIC_ACQUIRE);
+
+	return now && now->realm.name;
+}
+
+/* Refuses a call because the mapping failed: says so once, errno EACCES, returns -1. */
+int settings_refuse(const struct settings *now);
+
+/* Own CID: the realm's, IP2VSOCK_CID, or what /dev/vsock says; VMADDR_CID_ANY when nobody knows. */
+uint32_t own_cid(void);
+
+#endif

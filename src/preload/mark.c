@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Marks in retargeted sockets: 64 bits in an option that vsock does not use, a filter for wide addresses. */
+#include "preload/mark.h"
+#include "preload/init.h"
+#include "preload/real.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <string.h>
+
+/*
+ * The word, from the top: 10 bits magic, 1 bit kind, 2 bits form, 3 bits flags, 32 bits address, 16 bits
+ * port. The magic makes it a buffer size of exabytes, which no program asks for, and is not the all-ones default
+ * of SO_MAX_PACING_RATE.
+ */
+#define MAGIC UINT64_C(0x169)
+#define MAGIC_SHIFT 54
+#define KIND_SHIFT 53
+#define FORM_SHIFT 51
+#define FLAGS_SHIFT 48
+
+enum mark_form {
+	FORM_V4,  /* the 32 bits are an IPv4 address, v4-mapped if MARK_INET6 */
+	FORM_LOW, /* they are the low bits of ::, so :: and ::1 fit */
+	FORM_FAR, /* another IPv6 address, kept as the constants of a socket filter */
+};
+
+/*
+ * An IPv6 address does not fit the word. A classic BPF program that loads four constants and accepts
+ * everything holds it: any process may attach one, the kernel gives it back (SO_GET_FILTER, socket(7)),
+ * and streams of AF_VSOCK and AF_UNIX never run it.
+ */
+#define FAR_WORDS 4
+
+static int far_set(int fd, const struct in6_addr *ip)
+{
+	struct sock_filter code[FAR_WORDS + 1];
+	struct sock_fprog program = {.len = FAR_WORDS + 1, .filter = code};
+
+	for (unsigned i = 0; i < FAR_WORDS; i++)
+		code[i] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_IMM, ip->s6_addr32[i]);
+	code[FAR_WORDS] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+	return REAL(setsockopt)(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+static bool far_get(int fd, struct in6_addr *ip)
+{
+	struct sock_filter code[FAR_WORDS + 1];
+	socklen_t count = FAR_WORDS + 1; /* in instructions, not bytes */
+
+	if (REAL(getsockopt)(fd, SOL_SOCKET, SO_GET_FILTER, code, &count) < 0 || count != FAR_WORDS + 1)
+		return false;
+	for (unsigned i = 0; i < FAR_WORDS; i++)
+		ip->s6_addr32[i] = code[i].k;
+	return true;
+}
+
+static enum mark_form addr_form(const struct ip_addr *addr)
+{
+	static const uint8_t zero[12];
+
+	if (ip_addr_is_v4(addr))
+		return FORM_V4;
+	return memcmp(&addr->ip, zero, sizeof zero) == 0 ? FORM_LOW : FORM_FAR;
+}
+
+int mark_set(int fd, const struct transport *transport, const struct mark *mark)
+{
+	enum mark_form form = addr_form(&mark->addr);
+	uint32_t low = ntohl(mark->addr.ip.s6_addr32[3]);
+	uint64_t word = MAGIC << MAGIC_SHIFT | (uint64_t)mark->kind << KIND_SHIFT |
+			(uint64_t)form << FORM_SHIFT | (uint64_t)mark->flags << FLAGS_SHIFT |
+			(uint64_t)low << 16 | mark->addr.port;
+
+	if (form == FORM_FAR && far_set(fd, &mark->addr.ip) < 0)
+		return -1;
+	return REAL(setsockopt)(fd, transport->mark_level, transport->mark_option, &word, sizeof word);
+}
+
+bool mark_get(int fd, const struct transport *transport, struct mark *out)
+{
+	uint64_t word = 0;
+	socklen_t size = sizeof word;
+	int saved = errno;
+	bool ours = REAL(getsockopt)(fd, transport->mark_level, transport->mark_option, &word, &size) == 0 && size == sizeof word &&
+		    word >> MAGIC_SHIFT == MAGIC;
+	enum mark_form form = word >> FORM_SHIFT & 3;
+
+	if (ours) {
+		out->kind = word >> KIND_SHIFT & 1 ? MARK_PEER : MARK_LOCAL;
+		out->flags = word >> FLAGS_SHIFT & 7;
+		out->addr = ip_addr_from_v4((uint32_t)(word >> 16), (uint16_t)word,
+					    out->flags & MARK_INET6 ? AF_INET6 : AF_INET);
+		if (form != FORM_V4) {
+			memset(&out->addr.ip, 0, 12);
+			/* A filter is not copied by accept(): then the wildcard stands for it. */
+			if (form == FORM_FAR && !far_get(fd, &out->addr.ip))
+				out->addr.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
+		}
+	}
+	errno = saved;
+	return ours;
+}
+
+/* -1 is the default, and as an address (255.255.255.255) never one that a socket is bound to. */
+bool mark_source_get(int fd, uint32_t *ipv4)
+{
+	int value = -1, saved = errno;
+	socklen_t size = sizeof value;
+
+	REAL(getsockopt)(fd, SOL_SOCKET, SO_INCOMING_CPU, &value, &size);
+	errno = saved;
+	*ipv4 = (uint32_t)value;
+	return value != -1 && value != 0;
+}
+
+int mark_source_set(int fd, uint32_t ipv4)
+{
+	int value = (int)ipv4;
+
+	return REAL(setsockopt)(fd, SOL_SOCKET, SO_INCOMING_CPU, &value, sizeof value);
+}
+
+int socket_domain(int fd)
+{
+	int domain = -1, saved = errno;
+	socklen_t size = sizeof domain;
+
+	if (REAL(getsockopt)(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
+		domain = -1;
+	errno = saved;
+	return domain;
+}
+
+const struct transport *transport_of(int domain)
+{
+	const struct transport *transport = settings()->transport;
+
+	/* A socket may have been made before this process entered a realm. */
+	return domain == transport->domain	  ? transport
+	       : domain == transport_vsock.domain ? &transport_vsock
+						  : NULL;
+}
+
+const struct transport *mark_find(int fd, struct mark *out)
+{
+	const struct transport *transport = transport_of(socket_domain(fd));
+
+	return transport && mark_get(fd, transport, out) ? transport : NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a retargeted socket must know of itself, written into the socket, where it survives dup, fork,
+ * exec and SCM_RIGHTS. */
+#ifndef IP2VSOCK_MARK_H
+#define IP2VSOCK_MARK_H
+
+#include "ip2vsock/transport.h"
+
+enum mark_flag {
+	MARK_INET6 = 1 << 0,   /* the program made an AF_INET6 socket */
+	MARK_V6ONLY = 1 << 1,  /* IPV6_V6ONLY was set */
+	MARK_NODELAY = 1 << 2, /* TCP_NODELAY is set, as the program will ask */
+};
+
+enum mark_kind {
+	MARK_LOCAL, /* addr is what the program bound (getsockname) */
+	MARK_PEER,  /* addr is where the program connected to (getpeername) */
+};
+
+struct mark {
+	enum mark_kind kind;
+	unsigned flags;	     /* enum mark_flag */
+	struct ip_addr addr; /* scope is not kept */
+};
+
+/*
+ * On AF_VSOCK the mark is SO_VM_SOCKETS_BUFFER_MAX_SIZE, which accept() copies to the new socket and
+ * which changes nothing else (the window stays BUFFER_SIZE). On AF_UNIX it is SO_MAX_PACING_RATE, which
+ * accept() does not copy. Both hold 64 bits and need no privilege (measured on Linux 6.1 to 6.18).
+ * A program's own AF_VSOCK and AF_UNIX sockets do not have it.
+ *
+ * mark_get: false when fd, a socket of that transport's domain, is not ours. errno is preserved.
+ * mark_set: -1 with errno when the kernel refuses.
+ */
+bool mark_get(int fd, const struct transport *transport, struct mark *out);
+int mark_set(int fd, const struct transport *transport, const struct mark *mark);
+
+/* The IPv4 address a client socket was bound to before it was connected (SO_INCOMING_CPU, 32 bits).
+ * false / 0 when it was bound to none or to a wildcard. */
+bool mark_source_get(int fd, uint32_t *ipv4);
+int mark_source_set(int fd, uint32_t ipv4);
+
+/* The domain of a socket (SO_DOMAIN, socket(7)), or -1. errno is preserved. */
+int socket_domain(int fd);
+
+/* The transport that uses a domain in this process, or NULL. */
+const struct transport *transport_of(int domain);
+
+/* The transport of a socket of ours, and its mark; NULL for any other descriptor. errno is preserved. */
+const struct transport *mark_find(int fd, struct mark *out);
+
+#endif

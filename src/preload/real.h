@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The real functions behind our hooks, found when first needed. */
+#ifndef IP2VSOCK_REAL_H
+#define IP2VSOCK_REAL_H
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct real_calls {
+#define CALL(name) __typeof__(name) *name;
+#include "preload/calls.def"
+#undef CALL
+};
+
+extern struct real_calls real_calls;
+
+enum real_index {
+#define CALL(name) REAL_##name,
+#include "preload/calls.def"
+#undef CALL
+	REAL_COUNT
+};
+
+/* Binds one call. Binding twice, by two threads or in a signal handler, writes the same value. */
+void *real_bind(enum real_index index);
+/* Binds every call, so that a signal handler is practically never the first to need one. */
+void real_bind_all(void);
+
+/* REAL(connect)(fd, addr, len): other libraries' constructors run before ours and may call us, so
+ * nothing is bound ahead of the first use. A name this libc does not have answers ENOSYS. */
+#define REAL(name)                                                                                 \
+	({                                                                                         \
+		__typeof__(name) *call_ = __atomic_load_n(&real_calls.name, __ATOMIC_RELAXED);     \
+		__builtin_expect(call_ != NULL, 1)                                                 \
+			? call_                                                                    \
+			: (__typeof__(name) *)real_bind(REAL_##name);                              \
+	})
+
+#endif

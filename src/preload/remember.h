@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The little the kernel cannot tell us, kept in this process and allowed to be lost. */
+#ifndef IP2VSOCK_REMEMBER_H
+#define IP2VSOCK_REMEMBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+/*
+ * One hint for each descriptor number, written by the hooks that see it change. 0 means "nothing
+ * known": then the kernel is asked, which is slower but always right. A hint may be lost at any time (fork in
+ * another thread, exec, a close we do not see); it is never the only place where a fact is kept.
+ */
+enum hint {
+	/* A socket that socket() gave this process and that was not connected since: */
+	HINT_STREAM = 1 << 0,	/* TCP */
+	HINT_DGRAM = 1 << 1,	/* UDP */
+	HINT_INET6 = 1 << 2,	/* else AF_INET */
+	HINT_NONBLOCK = 1 << 3, /* SOCK_NONBLOCK and SOCK_CLOEXEC as given to socket() */
+	HINT_CLOEXEC = 1 << 4,
+	HINT_FLAGS = 1 << 5,	/* descriptor or file flags were changed: ask */
+	HINT_OPTIONS = 1 << 6,	/* SOL_SOCKET options were set: ask */
+	HINT_BUFFERS = 1 << 7,	/* SO_SNDBUF or SO_RCVBUF was set */
+	HINT_TCP = 1 << 8,	/* IPPROTO_TCP options were set */
+	HINT_COPIED = 1 << 9,	/* was duplicated: look for the others */
+	HINT_EPOLL = 1 << 10,	/* is in an epoll instance, see below */
+	HINT_BOUND = 1 << 11,	/* bound to an address that no rule matched */
+	/* A socket we retargeted for listening: */
+	HINT_LISTEN = 1 << 12,
+	HINT_V6ONLY = 1 << 13,
+};
+
+#define HINT_PENDING (HINT_STREAM | HINT_DGRAM)
+/* 1 MiB of which only the pages touched exist. Numbers beyond are of unknown history. */
+#define HINT_COUNT (1u << 19)
+
+extern uint16_t hint_table[HINT_COUNT];
+extern unsigned hint_top; /* one more than the highest number that ever had a hint */
+
+static inline unsigned hint_get(int fd)
+{
+	return (unsigned)fd < HINT_COUNT ? __atomic_load_n(&hint_table[fd], __ATOMIC_RELAXED) : 0;
+}
+
+void hint_set(int fd, unsigned hint);
+/* Forgets fd and its epoll notes. */
+void hint_clear(int fd);
+void hint_clear_range(unsigned first, unsigned last);
+
+static inline void hint_add(int fd, unsigned bits)
+{
+	hint_set(fd, hint_get(fd) | bits);
+}
+
+/* A registration in an epoll instance made before the socket was retargeted. */
+struct epoll_note {
+	int epfd;
+	int fd;
+	uint32_t events;
+	uint64_t data;
+};
+
+/* Follows a successful epoll_ctl() on a pending socket. Without room the hint of fd gets HINT_COPIED,
+ * which makes retarget.c look in /proc instead. */
+void epoll_note_follow(int epfd, int op, int fd, const struct epoll_event *event);
+/* Copies the notes of fd to out; returns how many, or -1 when there are more than `most`. */
+int epoll_notes_of(int fd, struct epoll_note *out, int most);
+
+/* A source port of 32768 to 60999: from a random start counting upwards, so that a port is used again as late
+ * as possible (a peer still holding the old connection resets a new one). Differs after fork. */
+uint16_t port_next(void);
+
+#endif

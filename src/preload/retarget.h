@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A socket of another domain behind the same descriptor number. */
+#ifndef IP2VSOCK_RETARGET_H
+#define IP2VSOCK_RETARGET_H
+
+/*
+ * A new stream socket of `domain` with the file status flags, owner and socket options of fd; close-on-exec.
+ * `hint` is what is remembered of fd and saves questions. -1 with errno of socket(2).
+ */
+int socket_make(int fd, unsigned hint, int domain);
+
+/*
+ * Puts `made` in the place of fd and of every duplicate that this process has of the same socket: descriptor
+ * flags and epoll registrations (level, edge, one-shot; in any number of instances) move along, and
+ * the descriptor `made` is closed. All or nothing: -1 with errno (ENOBUFS: more duplicates or
+ * registrations than can be moved) leaves fd as it was and closes `made`.
+ */
+int socket_install(int fd, unsigned hint, int made);
+
+/* Closes a descriptor of our own; errno is preserved. */
+void close_quietly(int fd);
+
+#endif
