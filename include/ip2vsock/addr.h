@@ -23,7 +23,8 @@ struct ip_addr {
 /*
  * Reads a sockaddr_in or sockaddr_in6 as connect(2) and bind(2) are given it: unaligned and longer
  * than needed are fine. False when it is neither, or too short for its family by the kernel's rules
- * (16 bytes; 24 for AF_INET6, SIN6_LEN_RFC2133 in net/ipv6/af_inet6.c): then the kernel must judge.
+ * (16 bytes; 24 for AF_INET6, SIN6_LEN_RFC2133 in net/ipv6/af_inet6.c), or longer than sockaddr_storage: then
+ * the kernel must judge.
  */
 bool ip_addr_read(const void *sa, socklen_t len, struct ip_addr *out);
 

@@ -56,7 +56,7 @@ bool ip_addr_read(const void *sa, socklen_t len, struct ip_addr *out)
 {
 	sa_family_t family;
 
-	if (!sa || len < sizeof(family))
+	if (!sa || len < sizeof(family) || len > sizeof(struct sockaddr_storage))
 		return false;
 	memcpy(&family, sa, sizeof(family));
 	if (family == AF_INET)
@@ -89,9 +89,10 @@ socklen_t ip_addr_write(const struct ip_addr *addr, struct sockaddr_storage *out
 
 void ip_addr_copy_out(const void *sa, socklen_t len_sa, void *buf, socklen_t *len)
 {
-	if (!buf || !len)
-		return;
-	memcpy(buf, sa, *len < len_sa ? *len : len_sa);
+	socklen_t room = *len < len_sa ? *len : len_sa;
+
+	if (room > 0)
+		memcpy(buf, sa, room);
 	*len = len_sa;
 }
 

@@ -16,50 +16,72 @@
 #define CHUNK_LARGEST ((size_t)4 << 20)
 #define PAGE ((size_t)4096)
 
-static size_t chunk_size(const struct arena *arena, size_t needed)
+static struct arena_chunk *chunk_new(const struct arena *arena, size_t size)
 {
-	size_t size = CHUNK_FIRST;
+	struct arena_chunk *chunk = arena->more(size);
 
-	if (arena->chunks)
-		size = arena->chunks->size * 2;
-	if (size > CHUNK_LARGEST)
-		size = CHUNK_LARGEST;
-	return size < needed ? ROUND_UP(needed, PAGE) : size;
+	if (chunk)
+		chunk->size = size;
+	return chunk;
 }
 
-static struct arena_chunk *chunk_add(struct arena *arena, size_t needed)
+/* A chunk that others can share, in front. */
+static struct arena_chunk *chunk_add(struct arena *arena, size_t size)
 {
-	size_t size = chunk_size(arena, needed);
-	struct arena_chunk *chunk = arena->more(size);
+	struct arena_chunk *chunk = chunk_new(arena, size);
 
 	if (!chunk)
 		return NULL;
-	chunk->size = size;
 	chunk->next = arena->chunks;
 	arena->chunks = chunk;
 	arena->used = HEADER;
 	return chunk;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* A chunk for one request that is larger than the next would be; it goes behind the newest one,
+ * which is filled up meanwhile. */
+static void *chunk_alone(struct arena *arena, size_t size)
 {
-	struct arena_chunk *chunk = arena->chunks;
+	struct arena_chunk *chunk = chunk_new(arena, ROUND_UP(HEADER + size, PAGE));
+
+	if (!chunk)
+		return NULL;
+	chunk->next = arena->chunks->next;
+	arena->chunks->next = chunk;
+	return (char *)chunk + HEADER;
+}
+
+static size_t next_size(const struct arena *arena)
+{
+	return arena->chunks->size < CHUNK_LARGEST ? arena->chunks->size * 2 : CHUNK_LARGEST;
+}
+
+static void *alloc(struct arena *arena, size_t size)
+{
 	void *memory;
 
-	if (size > SIZE_MAX / 2)
-		goto none;
-	size = ROUND_UP(size, ALIGNMENT);
-	if (!chunk || size > chunk->size - arena->used) {
-		chunk = chunk_add(arena, HEADER + size);
-		if (!chunk)
-			goto none;
+	if (!arena->chunks && !chunk_add(arena, CHUNK_FIRST))
+		return NULL;
+	if (size > arena->chunks->size - arena->used) {
+		if (size > next_size(arena) / 2)
+			return chunk_alone(arena, size);
+		if (!chunk_add(arena, next_size(arena)))
+			return NULL;
 	}
-	memory = (char *)chunk + arena->used;
+	memory = (char *)arena->chunks + arena->used;
 	arena->used += size;
 	return memory;
-none:
-	errno = ENOMEM;
-	return NULL;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+	void *memory = NULL;
+
+	if (size <= SIZE_MAX / 2)
+		memory = alloc(arena, ROUND_UP(size, ALIGNMENT));
+	if (!memory)
+		errno = ENOMEM;
+	return memory;
 }
 
 void arena_free(struct arena *arena)

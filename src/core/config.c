@@ -163,7 +163,7 @@ static void place_text(struct text *text, const struct parser *parser,
 {
 	text_str(text, " (");
 	if (strcmp(place->source, parser->source->name) != 0) {
-		text_str(text, place->source);
+		text_quoted(text, place->source, strlen(place->source));
 		text_str(text, ", ");
 	}
 	text_str(text, "line ");

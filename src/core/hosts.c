@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Names, addresses and CIDs that stand for each other. */
 #include "core/hosts.h"
-#include "core/table.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* 198.19.0.1 to 198.19.255.254; 198.18.0.0/16 is rules_show_cid()'s. */
 #define STAND_IN_NET 0xc6130000u
 #define STAND_INS 65534u
 
 struct host_name {
-	UT_hash_handle hh;
 	const char *name;
-	struct host_link *links, *last;
+	size_t length;
+	struct host_link first;
+	struct host_link *last; /* NULL: first is not filled yet */
 };
 
 struct host_address {
-	UT_hash_handle hh;
 	struct in6_addr ip;
 	uint32_t cid;
 	const char *name; /* the first, or NULL */
@@ -24,17 +24,11 @@ struct host_address {
 };
 
 struct host_cid {
-	UT_hash_handle hh;
 	uint32_t cid;
 	const struct host_address *first[2]; /* of IPv6 and of IPv4 */
 };
 
-static bool is_v4(const struct in6_addr *ip)
-{
-	return IN6_IS_ADDR_V4MAPPED(ip);
-}
-
-static unsigned ip_hash(const struct in6_addr *ip)
+static uint32_t ip_hash(const struct in6_addr *ip)
 {
 	uint64_t words[2];
 
@@ -42,13 +36,14 @@ static unsigned ip_hash(const struct in6_addr *ip)
 	return hash_words(words[0], words[1], 0);
 }
 
+static bool ip_same(const void *entry, const void *key)
+{
+	return memcmp(&((const struct host_address *)entry)->ip, key, sizeof(struct in6_addr)) == 0;
+}
+
 static struct host_address *address_find(const struct hosts *hosts, const struct in6_addr *ip)
 {
-	unsigned hash = ip_hash(ip);
-	struct host_address *address;
-
-	HASH_FIND_BYHASHVALUE(hh, hosts->addresses, ip, sizeof(*ip), hash, address);
-	return address;
+	return table_find(&hosts->addresses, ip_hash(ip), ip_same, ip);
 }
 
 static struct host_address *address_add(struct hosts *hosts, struct arena *arena,
@@ -62,42 +57,39 @@ static struct host_address *address_add(struct hosts *hosts, struct arena *arena
 	address->ip = *ip;
 	address->cid = cid;
 	address->place = *place;
-	HASH_ADD_BYHASHVALUE(hh, hosts->addresses, ip, sizeof(*ip), ip_hash(ip), address);
-	return address->hh.tbl ? address : NULL;
+	return table_add(&hosts->addresses, arena, ip_hash(ip), address) < 0 ? NULL : address;
 }
 
-static struct host_name *name_find(const struct hosts *hosts, const char *name, size_t length)
+static bool name_same(const void *entry, const void *key)
 {
-	unsigned hash = hash_bytes(name, length);
-	struct host_name *found;
+	const struct host_name *a = entry, *b = key;
 
-	HASH_FIND_BYHASHVALUE(hh, hosts->names, name, length, hash, found);
-	return found;
+	return a->length == b->length && memcmp(a->name, b->name, a->length) == 0;
 }
 
 static struct host_name *name_get(struct hosts *hosts, struct arena *arena, const char *name)
 {
-	size_t length = strlen(name);
-	unsigned hash = hash_bytes(name, length);
-	struct host_name *entry = name_find(hosts, name, length);
+	const struct host_name key = { .name = name, .length = strlen(name) };
+	uint32_t hash = hash_bytes(name, key.length);
+	struct host_name *entry = table_find(&hosts->names, hash, name_same, &key);
 
 	if (entry)
 		return entry;
 	entry = arena_alloc(arena, sizeof(*entry));
 	if (!entry)
 		return NULL;
-	entry->name = name;
-	HASH_ADD_KEYPTR_BYHASHVALUE(hh, hosts->names, name, length, hash, entry);
-	return entry->hh.tbl ? entry : NULL;
+	*entry = key;
+	return table_add(&hosts->names, arena, hash, entry) < 0 ? NULL : entry;
+}
+
+static bool cid_same(const void *entry, const void *key)
+{
+	return ((const struct host_cid *)entry)->cid == *(const uint32_t *)key;
 }
 
 static struct host_cid *cid_find(const struct hosts *hosts, uint32_t cid)
 {
-	unsigned hash = hash_words(cid, 0, 0);
-	struct host_cid *found;
-
-	HASH_FIND_BYHASHVALUE(hh, hosts->cids, &cid, sizeof(cid), hash, found);
-	return found;
+	return table_find(&hosts->cids, hash_words(cid, 0, 0), cid_same, &cid);
 }
 
 static int cid_note(struct hosts *hosts, struct arena *arena, const struct host_address *address)
@@ -110,12 +102,10 @@ static int cid_note(struct hosts *hosts, struct arena *arena, const struct host_
 		if (!entry)
 			return -1;
 		entry->cid = address->cid;
-		HASH_ADD_BYHASHVALUE(hh, hosts->cids, cid, sizeof(entry->cid),
-				     hash_words(entry->cid, 0, 0), entry);
-		if (!entry->hh.tbl)
+		if (table_add(&hosts->cids, arena, hash_words(entry->cid, 0, 0), entry) < 0)
 			return -1;
 	}
-	first = &entry->first[is_v4(&address->ip)];
+	first = &entry->first[IN6_IS_ADDR_V4MAPPED(&address->ip)];
 	if (!*first)
 		*first = address;
 	return 0;
@@ -123,7 +113,7 @@ static int cid_note(struct hosts *hosts, struct arena *arena, const struct host_
 
 static bool has_address(const struct host_name *name, const struct host_address *address)
 {
-	for (const struct host_link *link = name->links; link; link = link->next)
+	for (const struct host_link *link = &name->first; link; link = link->next)
 		if (link->address == address)
 			return true;
 	return false;
@@ -139,14 +129,12 @@ static int name_link(struct hosts *hosts, struct arena *arena, const char *name,
 		return -1;
 	if (!is_new && has_address(entry, address))
 		return 0;
-	link = arena_alloc(arena, sizeof(*link));
+	link = entry->last ? arena_alloc(arena, sizeof(*link)) : &entry->first;
 	if (!link)
 		return -1;
 	link->address = address;
 	if (entry->last)
 		entry->last->next = link;
-	else
-		entry->links = link;
 	entry->last = link;
 	if (!address->name)
 		address->name = entry->name;
@@ -198,9 +186,11 @@ int hosts_add_stand_in(struct hosts *hosts, struct arena *arena, const char *nam
 
 const struct host_link *hosts_name(const struct hosts *hosts, const char *name, size_t length)
 {
-	const struct host_name *found = name_find(hosts, name, length);
+	const struct host_name key = { .name = name, .length = length };
+	const struct host_name *found = table_find(&hosts->names, hash_bytes(name, length), name_same,
+						   &key);
 
-	return found ? found->links : NULL;
+	return found ? &found->first : NULL;
 }
 
 const struct in6_addr *host_link_ip(const struct host_link *link)

@@ -3,6 +3,7 @@
 #ifndef IP2VSOCK_CORE_HOSTS_H
 #define IP2VSOCK_CORE_HOSTS_H
 
+#include "core/table.h"
 #include "ip2vsock/rule.h"
 
 struct host_address;
@@ -15,9 +16,9 @@ struct host_link {
 
 /* All zero is empty. */
 struct hosts {
-	struct host_name *names; /* uthash tables */
-	struct host_address *addresses;
-	struct host_cid *cids;
+	struct table names;
+	struct table addresses;
+	struct table cids;
 };
 
 /* rules_add_host(), without the rules. `name` may be NULL. */

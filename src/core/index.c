@@ -2,17 +2,17 @@
 /* Prefixes and port ranges with a rank: a hash table of prefixes, and in each the ports cut into
  * segments that no longer overlap. */
 #include "core/index.h"
-#include "core/table.h"
+
+#include <string.h>
 
 struct key {
 	uint64_t ip[2]; /* in memory as in struct in6_addr */
 	uint64_t length;
 };
 
-/* From low up, and where the next segment begins; rank INDEX_NONE is a gap. */
 struct segment {
-	uint16_t low, high;
-	uint32_t rank;
+	uint16_t low, high; /* inclusive */
+	uint32_t rank;	    /* INDEX_NONE is a gap */
 };
 
 struct link {
@@ -27,11 +27,13 @@ struct slot {
 };
 
 struct index_node {
-	UT_hash_handle hh;
 	struct key key;
 	struct slot slots[INDEX_PROTOCOLS];
-	struct link *links, *last; /* in order of rank; only until index_build() */
+	struct link ranges; /* in order of rank */
+	struct link *last;  /* NULL: there are none yet */
 	size_t count;
+	struct segment single; /* for a node of one range */
+	struct index_node *next;
 };
 
 struct index_prefix {
@@ -55,7 +57,7 @@ static bool ip_is_v4(const uint64_t ip[2])
 	return ip[0] == 0 && memcmp(&ip[1], mapped, 4) == 0;
 }
 
-static unsigned key_hash(const struct key *key)
+static uint32_t key_hash(const struct key *key)
 {
 	return hash_words(key->ip[0], key->ip[1], key->length);
 }
@@ -94,34 +96,52 @@ static int prefix_note(struct index *index, struct arena *arena, const struct ke
 	return 0;
 }
 
+static bool key_same(const void *entry, const void *key)
+{
+	const struct key *a = &((const struct index_node *)entry)->key, *b = key;
+
+	/* Word by word, so that a look-up keeps its key in registers. */
+	return a->ip[0] == b->ip[0] && a->ip[1] == b->ip[1] && a->length == b->length;
+}
+
+static struct index_node *node_new(struct index *index, struct arena *arena)
+{
+	struct index_node *node = arena_alloc(arena, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	if (index->last)
+		index->last->next = node;
+	else
+		index->nodes = node;
+	index->last = node;
+	return node;
+}
+
 /* The node of a prefix, made when there is none. */
 static struct index_node *node_get(struct index *index, struct arena *arena, const struct key *key)
 {
-	unsigned hash = key_hash(key);
-	struct index_node *node;
+	uint32_t hash = key_hash(key);
+	struct index_node *node = table_find(&index->table, hash, key_same, key);
 
-	HASH_FIND_BYHASHVALUE(hh, index->nodes, key, sizeof(*key), hash, node);
 	if (node)
 		return node;
-	node = arena_alloc(arena, sizeof(*node));
+	node = node_new(index, arena);
 	if (!node)
 		return NULL;
 	node->key = *key;
-	HASH_ADD_BYHASHVALUE(hh, index->nodes, key, sizeof(*key), hash, node);
-	return node->hh.tbl ? node : NULL;
+	return table_add(&index->table, arena, hash, node) < 0 ? NULL : node;
 }
 
 static int node_add(struct index_node *node, struct arena *arena, const struct index_range *range)
 {
-	struct link *link = arena_alloc(arena, sizeof(*link));
+	struct link *link = node->last ? arena_alloc(arena, sizeof(*link)) : &node->ranges;
 
 	if (!link)
 		return -1;
 	link->range = *range;
 	if (node->last)
 		node->last->next = link;
-	else
-		node->links = link;
 	node->last = link;
 	node->count++;
 	return 0;
@@ -135,7 +155,7 @@ int index_add(struct index *index, struct arena *arena, const struct in6_addr *i
 
 	if (!ip) {
 		if (!index->any)
-			index->any = arena_alloc(arena, sizeof(*index->any));
+			index->any = node_new(index, arena);
 		node = index->any;
 	} else {
 		memcpy(key.ip, ip, sizeof(key.ip));
@@ -214,7 +234,7 @@ static size_t cells_cut(const struct scratch *scratch, const struct index_node *
 {
 	size_t count = 0;
 
-	for (const struct link *link = node->links; link; link = link->next) {
+	for (const struct link *link = &node->ranges; link; link = link->next) {
 		if (!(link->range.protocols >> slot & 1))
 			continue;
 		scratch->cuts[count++] = link->range.low;
@@ -226,7 +246,7 @@ static size_t cells_cut(const struct scratch *scratch, const struct index_node *
 		scratch->owner[i] = INDEX_NONE;
 		scratch->next[i] = (uint32_t)i;
 	}
-	for (const struct link *link = node->links; link; link = link->next) {
+	for (const struct link *link = &node->ranges; link; link = link->next) {
 		const struct index_range *range = &link->range;
 		uint32_t cell;
 
@@ -276,10 +296,21 @@ static int slot_build(struct slot *slot, struct arena *arena, const struct scrat
 
 static bool protocols_alike(const struct index_node *node)
 {
-	for (const struct link *link = node->links; link; link = link->next)
+	for (const struct link *link = &node->ranges; link; link = link->next)
 		if (link->range.protocols != (1 << INDEX_PROTOCOLS) - 1)
 			return false;
 	return true;
+}
+
+static void single_build(struct index_node *node)
+{
+	const struct index_range *range = &node->ranges.range;
+
+	node->single = (struct segment){ range->low, range->high, range->rank };
+	for (unsigned i = 0; i < INDEX_PROTOCOLS; i++)
+		node->slots[i] = range->protocols >> i & 1
+					 ? (struct slot){ &node->single, 1, range->rank }
+					 : (struct slot){ NULL, 0, INDEX_NONE };
 }
 
 static int node_build(struct index_node *node, struct arena *arena, const struct scratch *scratch)
@@ -298,28 +329,29 @@ static int node_build(struct index_node *node, struct arena *arena, const struct
 
 int index_build(struct index *index, struct arena *arena)
 {
-	size_t largest = index->any ? index->any->count : 0;
-	struct scratch scratch;
+	struct scratch scratch = { 0 };
+	size_t largest = 1;
 
-	for (struct index_node *node = index->nodes; node; node = node->hh.next)
+	for (struct index_node *node = index->nodes; node; node = node->next)
 		if (node->count > largest)
 			largest = node->count;
-	if (largest == 0)
-		return 0;
-	scratch.cuts = arena_alloc(arena, 3 * 2 * largest * sizeof(uint32_t));
-	if (!scratch.cuts)
-		return -1;
-	scratch.owner = scratch.cuts + 2 * largest;
-	scratch.next = scratch.owner + 2 * largest;
-	if (index->any && node_build(index->any, arena, &scratch) < 0)
-		return -1;
-	for (struct index_node *node = index->nodes; node; node = node->hh.next)
-		if (node_build(node, arena, &scratch) < 0)
+	if (largest > 1) {
+		scratch.cuts = arena_alloc(arena, 3 * 2 * largest * sizeof(uint32_t));
+		if (!scratch.cuts)
 			return -1;
+		scratch.owner = scratch.cuts + 2 * largest;
+		scratch.next = scratch.owner + 2 * largest;
+	}
+	for (struct index_node *node = index->nodes; node; node = node->next) {
+		if (node->count == 1)
+			single_build(node);
+		else if (node_build(node, arena, &scratch) < 0)
+			return -1;
+	}
 	return 0;
 }
 
-static uint32_t segment_find(const struct slot *slot, uint16_t port)
+static inline uint32_t segment_find(const struct slot *slot, uint16_t port)
 {
 	const struct segment *at = slot->segments;
 	uint32_t count = slot->count;
@@ -354,7 +386,7 @@ uint32_t index_find(const struct index *index, unsigned slot, const struct in6_a
 		key.ip[0] = bits[0] & prefix->mask[0];
 		key.ip[1] = bits[1] & prefix->mask[1];
 		key.length = prefix->length;
-		HASH_FIND_BYHASHVALUE(hh, index->nodes, &key, sizeof(key), key_hash(&key), node);
+		node = table_find(&index->table, key_hash(&key), key_same, &key);
 		if (!node || node->slots[slot].first >= best)
 			continue;
 		rank = segment_find(&node->slots[slot], port);

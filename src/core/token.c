@@ -2,23 +2,6 @@
 /* The mapping language cut into statements and words. */
 #include "core/token.h"
 
-#include <string.h>
-
-bool slice_is(struct slice slice, const char *str)
-{
-	return strlen(str) == slice.length && memcmp(slice.text, str, slice.length) == 0;
-}
-
-struct slice slice_before(struct slice slice, size_t at)
-{
-	return (struct slice){ slice.text, at };
-}
-
-struct slice slice_after(struct slice slice, size_t at)
-{
-	return (struct slice){ slice.text + at + 1, slice.length - at - 1 };
-}
-
 size_t slice_find(struct slice slice, char c)
 {
 	const char *at = slice.length ? memchr(slice.text, c, slice.length) : NULL;
@@ -34,7 +17,7 @@ size_t slice_find_last(struct slice slice, char c)
 	return SLICE_NONE;
 }
 
-static unsigned column(const struct scanner *scanner, const char *at)
+static unsigned column_of(const struct scanner *scanner, const char *at)
 {
 	return (unsigned)(at - scanner->line_start) + 1;
 }
@@ -81,7 +64,7 @@ bool statement_next(struct scanner *scanner)
 			break;
 		}
 	}
-	scanner->last = column(scanner, scanner->at);
+	scanner->last = column_of(scanner, scanner->at);
 	return scanner->at < scanner->end;
 }
 
@@ -96,6 +79,12 @@ static const char *comment_skip(struct scanner *scanner)
 	return control;
 }
 
+/* Most bytes of most words: nothing that needs a closer look. */
+static bool is_plain(char c)
+{
+	return (unsigned char)c > ' ' && c != '"' && c != ';' && c != 0x7f;
+}
+
 /* Reads over a word. */
 static void word_skip(struct scanner *scanner, const char **control, bool *quotes, bool *open)
 {
@@ -103,7 +92,11 @@ static void word_skip(struct scanner *scanner, const char **control, bool *quote
 
 	*control = NULL;
 	*quotes = *open = false;
-	for (; !line_ends(scanner, at); at++) {
+	for (; at < scanner->end; at++) {
+		if (is_plain(*at))
+			continue;
+		if (line_ends(scanner, at))
+			break;
 		if (!*open && (*at == ' ' || *at == '\t' || *at == ';'))
 			break;
 		if (*at == '"') {
@@ -160,12 +153,12 @@ enum word_kind word_next(struct scanner *scanner, struct arena *arena, struct wo
 	while (scanner->at < scanner->end && (*scanner->at == ' ' || *scanner->at == '\t'))
 		scanner->at++;
 	word->raw = scanner->at;
-	word->column = column(scanner, scanner->at);
+	word->column = column_of(scanner, scanner->at);
 	word->kind = word_read(scanner, arena, word);
 	if (word->kind == WORD_CONTROL)
-		word->column = column(scanner, word->slice.text);
+		word->column = column_of(scanner, word->slice.text);
 	if (word->kind != WORD_NONE)
-		scanner->last = column(scanner, scanner->at);
+		scanner->last = column_of(scanner, scanner->at);
 	word->end = scanner->last;
 	if (word->kind == WORD_NONE)
 		word->column = word->end;
@@ -174,16 +167,15 @@ enum word_kind word_next(struct scanner *scanner, struct arena *arena, struct wo
 
 unsigned word_column(const struct word *word, const char *at)
 {
-	const char *raw = word->raw;
+	size_t skip = (size_t)(at - word->slice.text);
+	unsigned column = word->column;
 
-	if (word->slice.text == raw)
-		return word->column + (unsigned)(at - raw);
-	for (size_t skip = (size_t)(at - word->slice.text); skip > 0 || *raw == '"'; raw++) {
-		/* At the slice's end a closing quote is the last byte there is to point at. */
+	if (word->slice.text == word->raw)
+		return column + (unsigned)skip;
+	for (const char *raw = word->raw; column < word->end && (skip > 0 || *raw == '"'); raw++) {
 		if (*raw != '"')
 			skip--;
-		else if (raw + 1 - word->raw >= (ptrdiff_t)(word->end - word->column))
-			break;
+		column++;
 	}
-	return word->column + (unsigned)(raw - word->raw);
+	return column;
 }

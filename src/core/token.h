@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* A piece of text, not NUL-terminated. */
 struct slice {
@@ -14,10 +15,23 @@ struct slice {
 	size_t length;
 };
 
-bool slice_is(struct slice slice, const char *str);
-/* Cuts at byte `at`, which belongs to neither half. */
-struct slice slice_before(struct slice slice, size_t at);
-struct slice slice_after(struct slice slice, size_t at);
+/* Inline, so that a comparison with a constant costs no call. */
+static inline bool slice_is(struct slice slice, const char *str)
+{
+	return strlen(str) == slice.length && memcmp(slice.text, str, slice.length) == 0;
+}
+
+/* Cut at byte `at`, which belongs to neither half. */
+static inline struct slice slice_before(struct slice slice, size_t at)
+{
+	return (struct slice){ slice.text, at };
+}
+
+static inline struct slice slice_after(struct slice slice, size_t at)
+{
+	return (struct slice){ slice.text + at + 1, slice.length - at - 1 };
+}
+
 /* The offset of the first or last such byte, or SLICE_NONE. */
 #define SLICE_NONE ((size_t)-1)
 size_t slice_find(struct slice slice, char c);
