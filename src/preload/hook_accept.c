@@ -2,6 +2,7 @@
 /* accept, accept4: the peer's address in the family that the listener was made with. */
 #include "preload/decide.h"
 #include "preload/hooks.h"
+#include "preload/options.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 
@@ -71,6 +72,8 @@ static int finish(int listener, int fd, struct sockaddr *addr, socklen_t *len, s
 	if (fd < 0)
 		return fd;
 	hint_clear(fd);
+	if (hint_get(listener) & HINT_INHERIT)
+		options_inherit(listener, fd);
 	family = addr ? family_of(addr, room) : -1;
 	if (family != AF_INET && family != AF_INET6)
 		accepted(listener, fd, addr, len, room);

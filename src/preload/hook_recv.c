@@ -4,46 +4,67 @@
 #include "preload/init.h"
 #include "preload/real.h"
 
-#include <errno.h>
 #include <string.h>
 
-/* True when name, as far as it fits into the room given, is an address of our realm. */
-static bool is_realm_name(const void *name, socklen_t room, socklen_t len)
+/*
+ * AF_UNIX writes the sender's name where TCP writes nothing: what stood there before is put back. Only
+ * in a realm, and only for callers who ask for a name.
+ */
+struct place {
+	unsigned char before[sizeof(struct sockaddr_storage)];
+	socklen_t room; /* 0: nothing to look at */
+};
+
+static void place_keep(struct place *place, const void *name, socklen_t room)
+{
+	place->room = name && in_realm() && room <= sizeof place->before ? room : 0;
+	if (place->room)
+		memcpy(place->before, name, place->room);
+}
+
+static void place_restore(const struct place *place, void *name, socklen_t *len)
 {
 	const struct settings *now;
 	struct endpoint peer;
 	sa_family_t family;
-	int saved = errno;
-	bool ours;
 
-	if (room < sizeof family || len < sizeof family)
-		return false;
+	if (place->room < sizeof family || *len < sizeof family)
+		return;
 	memcpy(&family, name, sizeof family);
 	if (family != AF_UNIX)
-		return false;
+		return;
 	now = settings();
-	ours = now->transport->decode(&now->realm, name, len < room ? len : room, &peer);
-	errno = saved;
-	return ours;
+	if (!now->transport->decode(&now->realm, name, *len < place->room ? *len : place->room, &peer))
+		return;
+	memcpy(name, place->before, place->room);
+	*len = 0;
 }
 
 HOOK ssize_t recvfrom(int fd, void *restrict data, size_t size, int flags, struct sockaddr *restrict from,
 		      socklen_t *restrict len)
 {
-	socklen_t room = from && len ? *len : 0;
-	ssize_t got = REAL(recvfrom)(fd, data, size, flags, from, len);
+	struct place place;
+	ssize_t got;
 
-	if (from && got >= 0 && is_realm_name(from, room, *len))
-		*len = 0;
+	if (!from || !len)
+		return REAL(recvfrom)(fd, data, size, flags, from, len);
+	place_keep(&place, from, *len);
+	got = REAL(recvfrom)(fd, data, size, flags, from, len);
+	if (got >= 0)
+		place_restore(&place, from, len);
 	return got;
 }
 
 HOOK ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	socklen_t room = message && message->msg_name ? message->msg_namelen : 0;
-	ssize_t got = REAL(recvmsg)(fd, message, flags);
+	struct place place;
+	ssize_t got;
 
-	if (room && got >= 0 && is_realm_name(message->msg_name, room, message->msg_namelen))
-		message->msg_namelen = 0;
+	if (!message || !message->msg_name)
+		return REAL(recvmsg)(fd, message, flags);
+	place_keep(&place, message->msg_name, message->msg_namelen);
+	got = REAL(recvmsg)(fd, message, flags);
+	if (got >= 0)
+		place_restore(&place, message->msg_name, &message->msg_namelen);
 	return got;
 }

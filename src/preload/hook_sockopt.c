@@ -3,7 +3,10 @@
 #include "preload/decide.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
+#include "preload/note.h"
+#include "preload/options.h"
 #include "preload/remember.h"
+#include "preload/socket.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -29,46 +32,22 @@ static bool is_promise(int level, int option)
 	}
 }
 
-/* A TCP socket that nobody uses knows which options there are, their sizes and their defaults. */
-static int scratch_socket(const struct mark *mark)
-{
-	int fd = REAL(socket)(mark->flags & MARK_INET6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		errno = ENOPROTOOPT;
-	return fd;
-}
-
-static void scratch_close(int fd)
-{
-	int saved = errno;
-
-	REAL(close)(fd);
-	errno = saved;
-}
-
 static int set_emulated(int fd, const struct transport *transport, struct mark *mark, int level, int option,
 			const void *value, socklen_t size)
 {
-	int scratch, result, number;
+	int number;
 
-	if (level == SOL_SOCKET)
-		return 0; /* SO_REUSEPORT after bind: no effect on TCP either */
-	if (is_promise(level, option)) {
-		errno = ENOPROTOOPT;
+	if (is_promise(level, option))
+		return fail(ENOPROTOOPT);
+	if (level != SOL_SOCKET && option_check(mark, level, option, value, size) < 0)
 		return -1;
+	if (level != IPPROTO_TCP || option != TCP_NODELAY) {
+		option_remember(fd, level, option, value, size);
+		return 0;
 	}
-	scratch = scratch_socket(mark);
-	if (scratch < 0)
-		return -1;
-	result = REAL(setsockopt)(scratch, level, option, value, size);
-	scratch_close(scratch);
-	if (result == 0 && level == IPPROTO_TCP && option == TCP_NODELAY) {
-		memcpy(&number, value, sizeof number);
-		mark->flags = number ? mark->flags | MARK_NODELAY : mark->flags & ~(unsigned)MARK_NODELAY;
-		result = mark_set(fd, transport, mark);
-	}
-	return result;
+	memcpy(&number, value, sizeof number);
+	mark->flags = number ? mark->flags | MARK_NODELAY : mark->flags & ~(unsigned)MARK_NODELAY;
+	return mark_set(fd, transport, mark);
 }
 
 /* A failed call is looked at only if a socket of ours could be the reason. */
@@ -78,31 +57,31 @@ static bool may_be_ours(int fd, int level, int option)
 	       (is_ip_level(level) || (level == SOL_SOCKET && option == SO_REUSEPORT));
 }
 
-static void follow(int fd, int level, int option)
+static void follow(int fd, unsigned hint, int level, int option)
 {
-	switch (level) {
-	case SOL_SOCKET:
-		hint_add(fd, option == SO_SNDBUF || option == SO_RCVBUF || option == SO_SNDBUFFORCE ||
-					     option == SO_RCVBUFFORCE
-				     ? HINT_OPTIONS | HINT_BUFFERS
-				     : HINT_OPTIONS);
-		break;
-	case IPPROTO_TCP:
-		hint_add(fd, HINT_TCP);
-		break;
-	}
+	if (level == IPPROTO_TCP && option == TCP_NODELAY)
+		hint |= HINT_NODELAY;
+	else if (is_ip_level(level))
+		hint |= HINT_IP | HINT_INHERIT;
+	else if (level == SOL_SOCKET)
+		hint |= HINT_OPTIONS | (option != SO_REUSEADDR && option != SO_REUSEPORT ? HINT_INHERIT : 0);
+	if (level == SOL_SOCKET && (option == SO_SNDBUF || option == SO_RCVBUF || option == SO_SNDBUFFORCE ||
+				    option == SO_RCVBUFFORCE))
+		hint |= HINT_BUFFERS;
+	hint_set(fd, hint);
 }
 
 HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
 {
 	int result = REAL(setsockopt)(fd, level, option, value, size), saved = errno;
 	const struct transport *transport;
+	unsigned hint = hint_get(fd);
 	struct mark mark;
 
-	if (hint_get(fd) & HINT_PENDING) {
-		follow(fd, level, option);
+	if (hint)
+		follow(fd, hint, level, option);
+	if (hint & HINT_PENDING)
 		return result;
-	}
 	if (result == 0 || !may_be_ours(fd, level, option) || !(transport = mark_find(fd, &mark)))
 		return result;
 	errno = saved;
@@ -121,75 +100,79 @@ static int give_int(int number, void *value, socklen_t *size)
 
 static int get_emulated(int fd, const struct mark *mark, int level, int option, void *value, socklen_t *size)
 {
-	struct sockaddr_storage sa;
-	socklen_t len = sizeof sa;
-	int scratch, result;
+	int result;
 
 	if (level == IPPROTO_TCP && option == TCP_NODELAY)
 		return give_int(mark->flags & MARK_NODELAY ? 1 : 0, value, size);
 	if (level == IPPROTO_IPV6 && option == IPV6_V6ONLY && mark->flags & MARK_INET6)
 		return give_int(mark->flags & MARK_V6ONLY ? 1 : 0, value, size);
-	if (level == SOL_SOCKET)
-		return give_int(0, value, size);
-	if (is_promise(level, option)) {
-		errno = ENOPROTOOPT;
-		return -1;
-	}
-	scratch = scratch_socket(mark);
-	if (scratch < 0)
-		return -1;
-	result = REAL(getsockopt)(scratch, level, option, value, size);
-	scratch_close(scratch);
+	if (is_promise(level, option))
+		return fail(ENOPROTOOPT);
+	result = option_recall(fd, mark, level, option, value, size);
 	/* The state is the first byte of struct tcp_info. */
-	if (result == 0 && level == IPPROTO_TCP && option == TCP_INFO && *size > 0 &&
-	    REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) == 0)
+	if (result == 0 && level == IPPROTO_TCP && option == TCP_INFO && *size > 0 && is_connected(fd))
 		*(uint8_t *)value = TCP_ESTABLISHED;
 	return result;
 }
 
-/* A real answer that gives the other domain away. */
-static void answer_correct(int fd, int option, int *number)
+/* True, with the number a TCP socket would give, when a real answer gives the other domain away. */
+static bool answer_correct(int fd, int option, int *number)
 {
-	struct sockaddr_storage sa;
-	socklen_t len = sizeof sa;
 	struct mark mark;
+	struct note note;
+	const void *value;
+	socklen_t size;
 
 	switch (option) {
 	case SO_DOMAIN:
-		if (transport_of(*number) && mark_find(fd, &mark))
-			*number = mark.flags & MARK_INET6 ? AF_INET6 : AF_INET;
-		break;
+		if (!transport_of(*number) || !mark_find(fd, &mark))
+			return false;
+		*number = mark.flags & MARK_INET6 ? AF_INET6 : AF_INET;
+		return true;
 	case SO_PROTOCOL:
-		if (*number == 0 && mark_find(fd, &mark))
-			*number = IPPROTO_TCP;
-		break;
+		if (*number != 0 || !mark_find(fd, &mark))
+			return false;
+		*number = IPPROTO_TCP;
+		return true;
+	case SO_REUSEPORT:
+		if (*number != 0 || !mark_find(fd, &mark))
+			return false;
+		note_get(fd, &note);
+		value = note_option_get(&note, SOL_SOCKET, SO_REUSEPORT, &size);
+		if (value)
+			memcpy(number, value, sizeof *number);
+		return true;
 	case SO_ERROR: /* of an attempt to connect; a connection that was made and then reset stays reset */
-		if ((*number == ECONNRESET || *number == ENODEV) && mark_find(fd, &mark) &&
-		    REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) < 0)
-			*number = error_of_connect(*number);
-		break;
+		if ((*number != ECONNRESET && *number != ENODEV) || !mark_find(fd, &mark) || is_connected(fd))
+			return false;
+		*number = error_of_connect(*number);
+		return true;
+	default:
+		return false;
 	}
 }
 
 HOOK int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
 {
-	int result = REAL(getsockopt)(fd, level, option, value, size), saved = errno;
+	socklen_t room = size ? *size : 0;
+	int result = REAL(getsockopt)(fd, level, option, value, size), saved = errno, number = 0;
 	struct mark mark;
 
+	if (result == 0 && level != SOL_SOCKET)
+		return 0;
 	if (result == 0) {
-		if (level == SOL_SOCKET && (option == SO_ERROR || option == SO_DOMAIN || option == SO_PROTOCOL) &&
-		    *size == sizeof(int)) {
-			int number;
-
-			memcpy(&number, value, sizeof number);
-			answer_correct(fd, option, &number);
-			memcpy(value, &number, sizeof number);
-			errno = saved;
+		memcpy(&number, value, *size < sizeof number ? *size : sizeof number);
+		if (answer_correct(fd, option, &number)) {
+			*size = room;
+			give_int(number, value, size);
 		}
-		return result;
+		errno = saved;
+		return 0;
 	}
-	if (!may_be_ours(fd, level, option) || !size || !value || !mark_find(fd, &mark))
+	if (!may_be_ours(fd, level, option) || !mark_find(fd, &mark))
 		return result;
+	if (!value || !size)
+		return fail(EFAULT);
 	errno = saved;
 	return get_emulated(fd, &mark, level, option, value, size);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Marks in retargeted sockets: 64 bits in an option that vsock does not use, a filter for wide addresses. */
+/* Marks in retargeted sockets: 64 bits in an option that vsock does not use. */
 #include "preload/mark.h"
 #include "preload/init.h"
+#include "preload/note.h"
 #include "preload/real.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <string.h>
 
 /*
@@ -22,37 +22,16 @@
 enum mark_form {
 	FORM_V4,  /* the 32 bits are an IPv4 address, v4-mapped if MARK_INET6 */
 	FORM_LOW, /* they are the low bits of ::, so :: and ::1 fit */
-	FORM_FAR, /* another IPv6 address, kept as the constants of a socket filter */
+	FORM_FAR, /* another IPv6 address, kept in the note */
 };
-
-/*
- * An IPv6 address does not fit the word. A classic BPF program that loads four constants and accepts
- * everything holds it: any process may attach one, the kernel gives it back (SO_GET_FILTER, socket(7)),
- * and streams of AF_VSOCK and AF_UNIX never run it.
- */
-#define FAR_WORDS 4
 
 static int far_set(int fd, const struct in6_addr *ip)
 {
-	struct sock_filter code[FAR_WORDS + 1];
-	struct sock_fprog program = {.len = FAR_WORDS + 1, .filter = code};
+	struct note note;
 
-	for (unsigned i = 0; i < FAR_WORDS; i++)
-		code[i] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_IMM, ip->s6_addr32[i]);
-	code[FAR_WORDS] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
-	return REAL(setsockopt)(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-}
-
-static bool far_get(int fd, struct in6_addr *ip)
-{
-	struct sock_filter code[FAR_WORDS + 1];
-	socklen_t count = FAR_WORDS + 1; /* in instructions, not bytes */
-
-	if (REAL(getsockopt)(fd, SOL_SOCKET, SO_GET_FILTER, code, &count) < 0 || count != FAR_WORDS + 1)
-		return false;
-	for (unsigned i = 0; i < FAR_WORDS; i++)
-		ip->s6_addr32[i] = code[i].k;
-	return true;
+	note_get(fd, &note);
+	note.ip = *ip;
+	return note_set(fd, &note);
 }
 
 static enum mark_form addr_form(const struct ip_addr *addr)
@@ -93,9 +72,13 @@ bool mark_get(int fd, const struct transport *transport, struct mark *out)
 					    out->flags & MARK_INET6 ? AF_INET6 : AF_INET);
 		if (form != FORM_V4) {
 			memset(&out->addr.ip, 0, 12);
-			/* A filter is not copied by accept(): then the wildcard stands for it. */
-			if (form == FORM_FAR && !far_get(fd, &out->addr.ip))
-				out->addr.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
+			/* Not copied by accept(): then the wildcard stands for it. */
+			if (form == FORM_FAR) {
+				struct note note;
+
+				note_get(fd, &note);
+				out->addr.ip = note.ip;
+			}
 		}
 	}
 	errno = saved;

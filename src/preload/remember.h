@@ -22,13 +22,16 @@ enum hint {
 	HINT_FLAGS = 1 << 5,	/* descriptor or file flags were changed: ask */
 	HINT_OPTIONS = 1 << 6,	/* SOL_SOCKET options were set: ask */
 	HINT_BUFFERS = 1 << 7,	/* SO_SNDBUF or SO_RCVBUF was set */
-	HINT_TCP = 1 << 8,	/* IPPROTO_TCP options were set */
+	HINT_IP = 1 << 8,	/* IPPROTO_TCP, _IP or _IPV6 options were set */
 	HINT_COPIED = 1 << 9,	/* was duplicated: look for the others */
 	HINT_EPOLL = 1 << 10,	/* is in an epoll instance, see below */
 	HINT_BOUND = 1 << 11,	/* bound to an address that no rule matched */
 	/* A socket we retargeted for listening: */
 	HINT_LISTEN = 1 << 12,
 	HINT_V6ONLY = 1 << 13,
+	/* Of both: */
+	HINT_INHERIT = 1 << 14, /* options were set that accepted sockets inherit */
+	HINT_NODELAY = 1 << 15, /* TCP_NODELAY was set, which is also in the mark */
 };
 
 #define HINT_PENDING (HINT_STREAM | HINT_DGRAM)

@@ -2,13 +2,11 @@
 /* Makes a socket like another one and puts it in its place; the only place that replaces a descriptor. */
 #include "preload/retarget.h"
 #include "preload/copies.h"
+#include "preload/options.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <string.h>
-#include <sys/time.h>
 
 void close_quietly(int fd)
 {
@@ -16,79 +14,6 @@ void close_quietly(int fd)
 
 	REAL(close)(fd);
 	errno = saved;
-}
-
-/* SOL_SOCKET options whose default is 0 on every domain. */
-static const int plain_options[] = {
-	SO_REUSEADDR, SO_KEEPALIVE, SO_OOBINLINE, SO_BROADCAST, SO_DONTROUTE,
-	SO_PRIORITY,  SO_MARK,	    SO_TIMESTAMP, SO_NO_CHECK,
-};
-
-static int option_get(int fd, int option)
-{
-	int value = 0;
-	socklen_t size = sizeof value;
-
-	return REAL(getsockopt)(fd, SOL_SOCKET, option, &value, &size) < 0 ? 0 : value;
-}
-
-static void option_copy(int from, int to, int option)
-{
-	int value = option_get(from, option);
-
-	if (value)
-		REAL(setsockopt)(to, SOL_SOCKET, option, &value, sizeof value);
-}
-
-static void option_copy_wide(int from, int to, int option, const void *unset, socklen_t size)
-{
-	union {
-		struct timeval time;
-		struct linger linger;
-	} value;
-	socklen_t got = size;
-
-	if (REAL(getsockopt)(from, SOL_SOCKET, option, &value, &got) == 0 && got == size &&
-	    memcmp(&value, unset, size) != 0)
-		REAL(setsockopt)(to, SOL_SOCKET, option, &value, size);
-}
-
-/* The kernel doubles what is set and reads back double (socket(7)). A size nobody set must not be copied:
- * TCP's defaults grow by themselves, elsewhere they are a limit. */
-static void buffers_copy(int from, int to, unsigned hint)
-{
-	static const int options[] = {SO_SNDBUF, SO_RCVBUF};
-	int domain = option_get(from, SO_DOMAIN), fresh = -1;
-
-	if (!(hint & HINT_PENDING)) /* not seen from its start: compare with one nobody touched */
-		fresh = REAL(socket)(domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	else if (!(hint & HINT_BUFFERS))
-		return;
-	for (unsigned i = 0; i < sizeof options / sizeof *options; i++) {
-		int value = option_get(from, options[i]) / 2;
-
-		if (fresh < 0 || value != option_get(fresh, options[i]) / 2)
-			REAL(setsockopt)(to, SOL_SOCKET, options[i], &value, sizeof value);
-	}
-	if (fresh >= 0)
-		REAL(close)(fresh);
-}
-
-/* What the other domain does not accept is left out: it has no meaning there. */
-static void options_copy(int from, int to, unsigned hint)
-{
-	static const struct timeval no_time;
-	static const struct linger no_linger;
-	int lowat = option_get(from, SO_RCVLOWAT);
-
-	for (unsigned i = 0; i < sizeof plain_options / sizeof *plain_options; i++)
-		option_copy(from, to, plain_options[i]);
-	option_copy_wide(from, to, SO_RCVTIMEO, &no_time, sizeof no_time);
-	option_copy_wide(from, to, SO_SNDTIMEO, &no_time, sizeof no_time);
-	option_copy_wide(from, to, SO_LINGER, &no_linger, sizeof no_linger);
-	if (lowat > 1)
-		REAL(setsockopt)(to, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof lowat);
-	buffers_copy(from, to, hint);
 }
 
 static void owner_copy(int from, int to)
@@ -114,7 +39,7 @@ int socket_make(int fd, unsigned hint, int domain)
 	made = REAL(socket)(domain, SOCK_STREAM | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
 	if (made < 0)
 		return -1;
-	if (!known || hint & HINT_OPTIONS)
+	if (!known || hint & (HINT_OPTIONS | HINT_IP))
 		options_copy(fd, made, hint);
 	if (!known || hint & HINT_FLAGS) {
 		owner_copy(fd, made);
@@ -141,18 +66,6 @@ static bool is_cloexec(int fd)
 	return REAL(fcntl)(fd, F_GETFD) & FD_CLOEXEC;
 }
 
-/*
- * Registrations are keyed by file and number (epoll(7)). They must be removed before the file goes: a duplicate
- * or a child that keeps it alive would leave one that fires for ever and nobody can remove. Only what
- * could be removed is added again; an instance may have been closed meanwhile.
- */
-static void registrations_remove(struct epoll_note *notes, int count)
-{
-	for (int i = 0; i < count; i++)
-		if (REAL(epoll_ctl)(notes[i].epfd, EPOLL_CTL_DEL, notes[i].fd, NULL) < 0)
-			notes[i].epfd = -1;
-}
-
 static void registrations_add(const struct epoll_note *notes, int count)
 {
 	for (int i = 0; i < count; i++) {
@@ -163,17 +76,21 @@ static void registrations_add(const struct epoll_note *notes, int count)
 	}
 }
 
-/* A socket we saw from its start, never duplicated: everything is known. */
-static int install_known(int fd, unsigned hint, int made)
+/*
+ * Registrations are keyed by file and number (epoll(7)). They must be removed before the file goes: a duplicate
+ * or a child that keeps it alive would leave one that fires for ever and nobody can remove. What cannot be
+ * removed is not added again. Returns false when there was such a one.
+ */
+static bool registrations_remove(struct epoll_note *notes, int count)
 {
-	struct epoll_note notes[16];
-	int count = hint & HINT_EPOLL ? epoll_notes_of(fd, notes, 16) : 0;
-	int result;
+	bool all = true;
 
-	registrations_remove(notes, count);
-	result = replace(made, fd, hint & HINT_FLAGS ? is_cloexec(fd) : hint & HINT_CLOEXEC);
-	registrations_add(notes, count);
-	return result;
+	for (int i = 0; i < count; i++)
+		if (REAL(epoll_ctl)(notes[i].epfd, EPOLL_CTL_DEL, notes[i].fd, NULL) < 0) {
+			notes[i].epfd = -1;
+			all = false;
+		}
+	return all;
 }
 
 static int install_searched(int fd, int made)
@@ -186,6 +103,7 @@ static int install_searched(int fd, int made)
 			return -1;
 		return replace(made, fd, is_cloexec(fd)); /* no /proc: nothing more can be known */
 	}
+	/* An instance that has two numbers is listed twice, and removed from once. */
 	registrations_remove(copies->notes, copies->note_count);
 	while (done < copies->fd_count &&
 	       replace(made, copies->fds[done], is_cloexec(copies->fds[done])) >= 0) {
@@ -199,6 +117,25 @@ static int install_searched(int fd, int made)
 	copies_free(copies);
 	errno = saved;
 	return done > 0 ? 0 : -1;
+}
+
+/* A socket we saw from its start, never duplicated: everything is known, unless an instance got another
+ * number since. */
+static int install_known(int fd, unsigned hint, int made)
+{
+	struct epoll_note notes[16];
+	int count = hint & HINT_EPOLL ? epoll_notes_of(fd, notes, 16) : 0;
+	int result;
+
+	if (count < 0)
+		return install_searched(fd, made);
+	if (!registrations_remove(notes, count)) {
+		registrations_add(notes, count);
+		return install_searched(fd, made);
+	}
+	result = replace(made, fd, hint & HINT_FLAGS ? is_cloexec(fd) : hint & HINT_CLOEXEC);
+	registrations_add(notes, count);
+	return result;
 }
 
 int socket_install(int fd, unsigned hint, int made)

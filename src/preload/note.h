@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What does not fit a mark: a wide address and the values of options, kept in the socket as well. */
+#ifndef IP2VSOCK_NOTE_H
+#define IP2VSOCK_NOTE_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Room for some twenty options. */
+#define NOTE_WORDS 64
+
+struct note {
+	struct in6_addr ip;	   /* :: when there is none */
+	uint32_t count;		   /* words used */
+	uint32_t words[NOTE_WORDS]; /* of note_option_*: a key, then the value */
+};
+
+/*
+ * A classic BPF program that loads constants and accepts everything holds the note: any process may attach one to
+ * its sockets, the kernel gives it back (SO_ATTACH_FILTER, SO_GET_FILTER, socket(7)), and streams of AF_VSOCK and
+ * AF_UNIX never run it. It survives dup, fork, exec and SCM_RIGHTS; accept() does not copy it.
+ *
+ * note_get: an empty note when the socket has none. note_set: -1 with errno (ENOMEM: the limit
+ * net.core.optmem_max). errno is preserved by note_get.
+ */
+void note_get(int fd, struct note *out);
+int note_set(int fd, const struct note *note);
+
+/* Remembers the value of an option of up to 64 bytes. False when there is no room. */
+bool note_option_set(struct note *note, int level, int option, const void *value, socklen_t size);
+/* The value remembered and its size, or NULL. */
+const void *note_option_get(const struct note *note, int level, int option, socklen_t *size);
+
+/* The option at *at, which steps to the next; NULL after the last. Start with 0. */
+const void *note_option_next(const struct note *note, uint32_t *at, int *level, int *option, socklen_t *size);
+
+#endif

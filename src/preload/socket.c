@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What connect and bind ask of sockets and do to them, on whatever transport. */
+#include "preload/socket.h"
+#include "preload/log.h"
+#include "preload/mark.h"
+#include "preload/real.h"
+#include "preload/remember.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+
+/* Enough to step over the ports that are taken; more only when thousands are. */
+#define PORT_TRIES 64
+
+int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+int option_int(int fd, int level, int option)
+{
+	int value = 0;
+	socklen_t size = sizeof value;
+
+	return REAL(getsockopt)(fd, level, option, &value, &size) < 0 ? 0 : value;
+}
+
+int bind_endpoint(int fd, const struct transport *transport, const struct endpoint *to)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = transport->encode(&settings()->realm, to, &sa);
+
+	return REAL(bind)(fd, (struct sockaddr *)&sa, len);
+}
+
+int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *to)
+{
+	for (int i = 0; i < PORT_TRIES; i++) {
+		to->port = port_next();
+		if (bind_endpoint(fd, transport, to) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			return -1;
+	}
+	to->port = VMADDR_PORT_ANY;
+	return transport == &transport_vsock ? bind_endpoint(fd, transport, to) : -1;
+}
+
+unsigned tcp_flags(int fd, unsigned hint)
+{
+	bool ask = !(hint & HINT_PENDING) || hint & HINT_NODELAY;
+
+	return ask && option_int(fd, IPPROTO_TCP, TCP_NODELAY) ? MARK_NODELAY : 0;
+}
+
+int tcp_state(int fd)
+{
+	uint8_t state = TCP_CLOSE;
+	socklen_t size = sizeof state;
+
+	REAL(getsockopt)(fd, IPPROTO_TCP, TCP_INFO, &state, &size);
+	return state;
+}
+
+bool inet_bound(int fd, struct ip_addr *out)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	return REAL(getsockname)(fd, (struct sockaddr *)&sa, &len) == 0 && ip_addr_read(&sa, len, out) &&
+	       out->port != 0;
+}
+
+bool is_connected(int fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	return REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) == 0;
+}
+
+int refuse_udp(int error)
+{
+	static bool said;
+
+	log_say_once(&said, "UDP to a vsock target is not available yet: refused");
+	return fail(error);
+}

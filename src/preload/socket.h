@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What connect and bind ask of sockets and do to them, on whatever transport. */
+#ifndef IP2VSOCK_SOCKET_H
+#define IP2VSOCK_SOCKET_H
+
+#include "ip2vsock/transport.h"
+
+/* Sets errno and returns -1. */
+int fail(int error);
+
+/* An option of type int; 0 when the socket does not have it. */
+int option_int(int fd, int level, int option);
+
+/* bind(2) to an endpoint. */
+int bind_endpoint(int fd, const struct transport *transport, const struct endpoint *to);
+
+/*
+ * Binds to a port that fits sin_port, chosen by us: the kernel's own choice is beyond 65535, and its port 0 is
+ * a real port. Where all tries are taken the kernel chooses after all, and the peer sees a stand-in. Fills
+ * to->port. -1 with errno of bind(2).
+ */
+int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *to);
+
+/* MARK_NODELAY if TCP_NODELAY was set on an AF_INET(6) socket with that hint. */
+unsigned tcp_flags(int fd, unsigned hint);
+
+/* The state of a TCP socket (the first byte of struct tcp_info), e.g. TCP_CLOSE. */
+int tcp_state(int fd);
+
+/* Where an AF_INET(6) socket is bound. False when it is not. */
+bool inet_bound(int fd, struct ip_addr *out);
+
+/* getpeername(2) knows a peer. */
+bool is_connected(int fd);
+
+/* Fails with `error`, and says once why UDP does. */
+int refuse_udp(int error);
+
+#endif
