@@ -1,0 +1,256 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Installs what the tests need, builds, and runs every test: unit, differential, real programs, and real AF_VSOCK in a VM.
+set -u
+
+usage()
+{
+	cat <<-END
+	usage: sh contrib/check.sh [--no-install] [--keep] [STEP]...
+
+	Steps (all of them, in this order, when none is named):
+	  build       gcc with warnings as errors; shellcheck
+	  check       make check: unit tests, differential and real programs over a realm
+	  cost        instructions and time that the library adds to programs
+	  clang       the same build with clang, and its unit tests
+	  sanitizers  address+undefined and thread builds, valgrind
+	  dist        make distcheck
+	  vm          the integration tests again over real AF_VSOCK, in a VM
+	  nested      streams between a guest and its host, both ways, in a VM inside a VM
+
+	  --no-install  install nothing; what is missing fails its step
+	  --keep        keep the build directory and the logs
+
+	The vsock of this machine is never touched: real AF_VSOCK is used inside a VM only.
+	END
+}
+
+install=yes
+keep=no
+steps=""
+while [ $# -gt 0 ]; do
+	case $1 in
+	--no-install) install=no ;;
+	--keep) keep=yes ;;
+	-h | --help) usage; exit 0 ;;
+	build | check | cost | clang | sanitizers | dist | vm | nested) steps="$steps $1" ;;
+	*) usage >&2; exit 2 ;;
+	esac
+	shift
+done
+: "${steps:=build check cost clang sanitizers dist vm nested}"
+
+top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+work=$(mktemp -d "${TMPDIR:-/tmp}/ip2vsock-check.XXXXXX") || exit 1
+jobs=$(nproc 2>/dev/null || echo 2)
+passed=0
+failed=0
+skipped=0
+
+finish()
+{
+	[ "$keep" = yes ] || rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# --- what the tests need
+
+packages="gcc make autoconf automake libtool pkg-config check uthash-dev clang libclang-rt-14-dev shellcheck
+valgrind strace qemu-system-x86 busybox-static kmod cpio curl python3 nginx-light redis-server redis-tools
+postgresql postgresql-contrib iperf3 openssh-server openssh-client rsync iproute2 util-linux procps"
+
+missing_packages()
+{
+	for package in $packages; do
+		dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed' || echo "$package"
+	done
+	# Not by package name: another version may be there already.
+	command -v node >/dev/null || echo nodejs
+	command -v java >/dev/null && command -v javac >/dev/null || echo openjdk-17-jdk-headless
+}
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Debian starts servers when it installs them. Nobody asked for that here.
+install_quietly()
+{
+	policy=/usr/sbin/policy-rc.d
+	made=no
+	if [ ! -e "$policy" ]; then
+		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy" && made=yes
+	fi
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
+	status=$?
+	[ "$made" = no ] || as_root rm -f "$policy"
+	return $status
+}
+
+install_needed()
+{
+	if ! command -v apt-get >/dev/null; then
+		echo "This system has no apt-get. The tests need what these Debian packages hold:"
+		echo "$packages nodejs openjdk-17-jdk-headless"
+		return
+	fi
+	missing=$(missing_packages | tr '\n' ' ')
+	[ -n "${missing% }" ] || return
+	echo "Installing: $missing"
+	as_root apt-get update -q >"$work/apt.log" 2>&1
+	# shellcheck disable=SC2086 # a list of words
+	if ! install_quietly $missing >>"$work/apt.log" 2>&1; then
+		tail -n 20 "$work/apt.log"
+		echo "check.sh: cannot install the packages above, going on without"
+	fi
+}
+
+# --- steps: each is one or more parts, with a log of its own
+
+# part NAME COMMAND...: runs it, says how it went, and shows the end of its log when it failed.
+part()
+{
+	name=$1
+	shift
+	log=$work/$(echo "$name" | tr ' /' '--').log
+	start=$(date +%s)
+	if "$@" >"$log" 2>&1 </dev/null; then
+		verdict=ok
+	else
+		verdict=FAILED
+	fi
+	report "$name" "$verdict" "$log" $(($(date +%s) - start))
+}
+
+# report NAME VERDICT LOG SECONDS: one line, and what the log counts.
+report()
+{
+	printf '%-34s %-6s %4ds\n' "$1" "$2" "$4"
+	counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$3" | tail -n 1)
+	# shellcheck disable=SC2086 # three numbers
+	set -- "$1" "$2" "$3" "$4" ${counts:-0 0 0}
+	passed=$((passed + $5))
+	failed=$((failed + $6))
+	skipped=$((skipped + $7))
+	if [ "$2" = ok ] && [ "$5" -eq 0 ]; then
+		passed=$((passed + 1))
+	elif [ "$2" != ok ]; then
+		[ "$6" -gt 0 ] || failed=$((failed + 1))
+		grep -nE '^not ok|^FAIL|error:|ERROR:|WARNING: ThreadSanitizer|runtime error' "$3" | head -n 40
+		tail -n 25 "$3" | sed 's/^/    /'
+	fi
+	grep -E '^ok .*# (SKIP|skip)' "$3" | sed 's/^/    skipped: /'
+}
+
+# configured NAME OPTIONS...: builds the tree in $work/NAME.
+configured()
+{
+	directory=$work/$1
+	shift
+	mkdir -p "$directory" && cd "$directory" && "$work/src/configure" -q "$@" && make -j "$jobs"
+}
+
+# The tree is copied, so that the user's is left as it is.
+step_build()
+{
+	mkdir -p "$work/src"
+	part "copy of the tree" sh -c 'cd "$1" && if git rev-parse --git-dir >/dev/null 2>&1; then
+			git ls-files -z --cached --others --exclude-standard | tar -c --null -T - --ignore-failed-read -f -
+		else
+			tar -c -f - .
+		fi | tar -x -C "$2" -f -' sh "$top" "$work/src"
+	part "autoreconf" sh -c 'cd "$1" && autoreconf -fi' sh "$work/src"
+	part "gcc build, warnings are errors" configured gcc --enable-werror CC=gcc
+	part "shellcheck" sh -c 'cd "$1" && shellcheck -x -s sh contrib/*.sh .ci/run src/cli/ip2vsock.in \
+		tests/run/*.sh tests/run/all tests/run/real/*.sh tests/vm/run tests/vm/kernel tests/vm/nested' sh "$work/src"
+}
+
+need_build()
+{
+	[ -x "$work/gcc/tests/ip2vsock" ] || [ -e "$work/build-tried" ] || step_build
+	: >"$work/build-tried"
+	(cd "$work/gcc" && make -j "$jobs" check-programs) >"$work/check-programs.log" 2>&1
+}
+
+# The counts of make check's summary, as the one line that report() reads.
+make_check()
+{
+	make -C "$1" check VERBOSE=yes CHECK_VERBOSE=1
+	status=$?
+	sed -n 's/^# \(PASS\|FAIL\|SKIP\|ERROR\): *\([0-9]*\)$/\1 \2/p' "$1/test-suite.log" |
+		awk '{ n[$1] = $2 } END { print n["PASS"] + 0 " passed, " n["FAIL"] + n["ERROR"] " failed, " n["SKIP"] + 0 " skipped" }'
+	return $status
+}
+
+step_check()
+{
+	need_build
+	part "make check" make_check "$work/gcc"
+}
+
+step_cost()
+{
+	need_build
+	part "cost of an exec" sh "$work/src/tests/bench/exec.sh" "$work/gcc/.libs/libip2vsock.so" "$work/gcc"
+	sed -n 's/^# /    /p' "$work/cost-of-an-exec.log"
+}
+
+step_clang()
+{
+	need_build
+	part "clang build, warnings are errors" configured clang --enable-werror CC=clang
+	part "clang unit tests" make -C "$work/clang" check-unit
+}
+
+step_sanitizers()
+{
+	need_build
+	part "address, undefined: build" configured asan --with-sanitizer=address,undefined CC=gcc
+	part "address, undefined: unit tests" make -C "$work/asan" check-unit
+	part "address, undefined: programs" make -C "$work/asan" check-programs-run
+	part "thread: build" configured tsan --with-sanitizer=thread CC=gcc
+	part "thread: programs" make -C "$work/tsan" check-programs-run
+	part "valgrind: unit tests" make -C "$work/gcc" check-unit-valgrind
+	part "valgrind: programs" make -C "$work/gcc" check-programs-run TEST_UNDER="valgrind -q --error-exitcode=99"
+}
+
+step_dist()
+{
+	need_build
+	part "make distcheck" make -C "$work/gcc" distcheck
+}
+
+in_vm()
+{
+	sh "$work/src/tests/vm/run" -t 2400 -w "$work/gcc/vm" -e IP2VSOCK_TEST_VSOCK=yes -e ROADS=vsock -e CI="${CI:-}" \
+		-e IP2VSOCK="$work/gcc/tests/ip2vsock" -e programs="$work/gcc/tests/programs" -e srcdir="$work/src" \
+		-e builddir="$work/gcc" -- "$@"
+}
+
+step_vm()
+{
+	need_build
+	mkdir -p "$work/gcc/vm"
+	part "VM: tests over AF_VSOCK" in_vm sh "$work/src/tests/run/all"
+}
+
+step_nested()
+{
+	need_build
+	mkdir -p "$work/gcc/vm"
+	part "VM in VM: guest and host" in_vm sh "$work/src/tests/vm/guest-host.sh"
+}
+
+[ "$install" = no ] || install_needed
+for step in $steps; do
+	"step_$step"
+done
+[ "$keep" = no ] || echo "kept: $work"
+echo "$passed passed, $failed failed, $skipped skipped"
+if [ "${CI:-}" = true ] && [ "$skipped" -gt 0 ]; then
+	echo "check.sh: nothing may be skipped here"
+	exit 1
+fi
+[ "$failed" -eq 0 ]
