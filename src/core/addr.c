@@ -89,10 +89,10 @@ socklen_t ip_addr_write(const struct ip_addr *addr, struct sockaddr_storage *out
 
 void ip_addr_copy_out(const void *sa, socklen_t len_sa, void *buf, socklen_t *len)
 {
-	socklen_t room = *len < len_sa ? *len : len_sa;
-
-	if (room > 0)
-		memcpy(buf, sa, room);
+	if (!len)
+		return;
+	if (buf)
+		memcpy(buf, sa, *len < len_sa ? *len : len_sa);
 	*len = len_sa;
 }
 

@@ -217,7 +217,7 @@ END_TEST
 START_TEST(test_copy_out_to_nowhere)
 {
 	struct sockaddr_storage sa = sockaddr_make(AF_INET, "::ffff:10.0.0.3", 80, 0);
-	socklen_t len = 16;
+	socklen_t len = 0;
 	char buf[16] = "unchanged";
 
 	ip_addr_copy_out(&sa, 16, NULL, NULL);
