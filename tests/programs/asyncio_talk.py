@@ -18,6 +18,7 @@ async def echo(reader, writer):
 
 async def serve(port):
     server = await asyncio.start_server(echo, None, port, backlog=512)
+    print("listening", flush=True)
     async with server:
         await server.serve_forever()
 

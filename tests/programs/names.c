@@ -17,6 +17,17 @@ static void fill_box(void)
 	memset(&box, CANARY, sizeof(box));
 }
 
+/* Where there was room for it, the port is this one (it stands behind the family in both families). */
+static void say_port(socklen_t room, unsigned port)
+{
+	in_port_t value;
+
+	if (room < 4)
+		return;
+	memcpy(&value, box.bytes + 2, sizeof(value));
+	say("  right port: %s", yes_no(ntohs(value) == port));
+}
+
 /* How many bytes of the box were written, and whether anything beyond `room` was. */
 static void say_box(const char *what, int rc, socklen_t room, socklen_t len)
 {
@@ -52,6 +63,7 @@ static void accept_into(int (*how)(int, struct sockaddr *, socklen_t *), const c
 		must_connect(client, here(0));
 		fd = how(listener, (struct sockaddr *)box.bytes, &len);
 		say_box(what, fd, rooms[i], len);
+		say_port(rooms[i], own_port(client));
 		close(fd);
 		close(client);
 	}
@@ -130,7 +142,8 @@ static void accept4_flags(void)
 	say_call("accept4, wrong flag", accept4(listener, NULL, NULL, 1));
 }
 
-static void name_rooms(int (*how)(int, struct sockaddr *, socklen_t *), const char *what, int fd)
+static void name_rooms(int (*how)(int, struct sockaddr *, socklen_t *), const char *what, int fd,
+		       unsigned port)
 {
 	for (size_t i = 0; i < N_ELEMENTS(rooms); i++) {
 		socklen_t len = rooms[i];
@@ -139,6 +152,8 @@ static void name_rooms(int (*how)(int, struct sockaddr *, socklen_t *), const ch
 		fill_box();
 		rc = how(fd, (struct sockaddr *)box.bytes, &len);
 		say_box(what, rc, rooms[i], len);
+		if (rc == 0)
+			say_port(rooms[i], port);
 	}
 }
 
@@ -146,19 +161,19 @@ static void getsockname_rooms(void)
 {
 	const struct pair pair = connect_pair(0);
 
-	name_rooms(getsockname, "getsockname of client", pair.client);
-	name_rooms(getsockname, "getsockname of server", pair.server);
-	name_rooms(getsockname, "getsockname of listener", listen_at(here(0), 8));
-	name_rooms(getsockname, "getsockname of fresh socket", open_socket(0));
+	name_rooms(getsockname, "getsockname of client", pair.client, peer_port(pair.server));
+	name_rooms(getsockname, "getsockname of server", pair.server, here_port);
+	name_rooms(getsockname, "getsockname of listener", listen_at(here(0), 8), here_port);
+	name_rooms(getsockname, "getsockname of fresh socket", open_socket(0), 0);
 }
 
 static void getpeername_rooms(void)
 {
 	const struct pair pair = connect_pair(0);
 
-	name_rooms(getpeername, "getpeername of client", pair.client);
-	name_rooms(getpeername, "getpeername of server", pair.server);
-	name_rooms(getpeername, "getpeername of fresh socket", open_socket(0));
+	name_rooms(getpeername, "getpeername of client", pair.client, here_port);
+	name_rooms(getpeername, "getpeername of server", pair.server, own_port(pair.client));
+	name_rooms(getpeername, "getpeername of fresh socket", open_socket(0), 0);
 }
 
 static void names_null(void)

@@ -8,6 +8,7 @@
 #   programs   where the test programs were built   (default tests/programs)
 #   srcdir     the top of the source                (default: from where this file is)
 #   ROADS      the roads to take besides plain TCP: realm, vsock (default realm)
+#   TEST_UNDER a command that the programs run under, such as valgrind (not on plain TCP)
 #   SCALE      how many times slower than a usual machine this one is (default 1, or 10 on the road vsock)
 
 set -u
@@ -134,7 +135,8 @@ need() { # PROGRAM...
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 work=$(mktemp -d "${TMPDIR:-/tmp}/ip2vsock-test.XXXXXX") || exit 99
 chmod 755 "$work"
-realm=test-$$
+# Ten letters: the port in a realm's addresses then ends where a sockaddr_in6 does, and a cut shows.
+realm=$(printf 'test-%05d' $(($$ % 100000)))
 map=$work/map
 servers=
 
@@ -236,7 +238,8 @@ over() {
 		case $over_road in
 		plain) exec timeout -k 10 "$((120 * SCALE))" "$@" ;;
 		esac
-		exec_over "$over_road" timeout -k 10 "$((120 * SCALE))" "$@"
+		# shellcheck disable=SC2086 # a command, such as valgrind and its options
+		exec_over "$over_road" timeout -k 10 "$((120 * SCALE))" ${TEST_UNDER-} "$@"
 	)
 }
 
