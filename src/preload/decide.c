@@ -72,8 +72,8 @@ bool decide(int fd, enum rule_direction direction, const struct ip_addr *addr,
 		return false;
 	if (now->failed) {
 		/* As a target, so that callers fail closed in the way they refuse anything else. */
-		*target = (struct target){.kind = TARGET_REJECT, .error = EACCES};
-		settings_refuse(now);
+		*target = (struct target){.kind = TARGET_REJECT, .error = now->error};
+		settings_complain(now);
 		return true;
 	}
 	if (untouched(now, hint_get(fd), direction, addr, target))

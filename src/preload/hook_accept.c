@@ -55,7 +55,8 @@ static void accepted(int listener, int fd, struct sockaddr *addr, socklen_t *len
 		mark_set(fd, transport, &mark);
 	if (!addr)
 		return;
-	if (!transport->decode(&now->realm, addr, room < *len ? room : *len, &peer) &&
+	/* A name cut short is another name. */
+	if ((*len > room || !transport->decode(&now->realm, addr, *len, &peer)) &&
 	    (REAL(getpeername)(fd, (struct sockaddr *)&sa, &sa_len) < 0 ||
 	     !transport->decode(&now->realm, &sa, sa_len, &peer)))
 		return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* recvfrom, recvmsg, recvmmsg: a stream names no sender, but those of AF_UNIX (a realm's) do. */
+/* recvfrom, recvmsg: a stream names no sender, but the unix sockets of a realm do. */
 #include "preload/hooks.h"
 #include "preload/init.h"
 #include "preload/real.h"
@@ -7,7 +7,7 @@
 #include <string.h>
 
 /*
- * AF_UNIX writes the sender's name where TCP writes nothing: what stood there before is put back. Only
+ * A unix socket writes the sender's name where TCP writes nothing: what stood there before is put back. Only
  * in a realm, and only for callers who ask for a name.
  */
 struct place {
@@ -26,12 +26,8 @@ static void place_restore(const struct place *place, void *name, socklen_t *len)
 {
 	const struct settings *now;
 	struct endpoint peer;
-	sa_family_t family;
 
-	if (place->room < sizeof family || *len < sizeof family)
-		return;
-	memcpy(&family, name, sizeof family);
-	if (family != AF_UNIX)
+	if (!place->room || *len == 0)
 		return;
 	now = settings();
 	if (!now->transport->decode(&now->realm, name, *len < place->room ? *len : place->room, &peer))

@@ -24,12 +24,15 @@ const struct settings *settings_now;
 struct loaded {
 	struct settings settings; /* first: published by its address */
 	struct arena arena;
+	bool again; /* no descriptor or memory just now: the mapping itself may be good */
 	char complaint[COMPLAINT_SIZE]; /* the first one */
 };
 
+/* Large pieces are of large mappings and will be filled: one call is cheaper than a fault for each page. */
 static void *memory_more(size_t size)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (size > 65536 ? MAP_POPULATE : 0);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -121,16 +124,18 @@ failed:
 
 static const char *file_read(void *context, const char *path, size_t *length)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), saved;
-	char *text;
+	struct loaded *loaded = context;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), saved = errno;
+	char *text = NULL;
 
-	(void)context;
-	if (fd < 0)
-		return NULL;
-	text = file_read_all(fd, length);
-	saved = errno;
-	REAL(close)(fd);
-	errno = saved;
+	if (fd >= 0) {
+		text = file_read_all(fd, length);
+		saved = errno;
+		REAL(close)(fd);
+		errno = saved;
+	}
+	if (!text && (saved == EMFILE || saved == ENFILE || saved == ENOMEM))
+		loaded->again = true;
 	return text;
 }
 
@@ -196,6 +201,14 @@ static void log_read(struct loaded *loaded, const char *setting)
 		now->log_path = string_keep(loaded, now->log_path);
 }
 
+static void seal_complain(struct loaded *loaded)
+{
+	if (errno == ENOSPC)
+		complain_whole(loaded, "mapping", "too many names without a host line");
+	else
+		loaded->again = true;
+}
+
 static void settings_fill(struct loaded *loaded)
 {
 	struct settings *now = &loaded->settings;
@@ -207,6 +220,7 @@ static void settings_fill(struct loaded *loaded)
 	now->cid = VMADDR_CID_ANY;
 	now->transport = &transport_vsock;
 	now->complaint = loaded->complaint;
+	now->error = EACCES;
 	log_read(loaded, secure_getenv("IP2VSOCK_LOG"));
 	if (disable && strcmp(disable, "1") == 0) {
 		now->disabled = true;
@@ -226,20 +240,23 @@ static void settings_fill(struct loaded *loaded)
 	}
 	rules = rules_new(&loaded->arena);
 	if (!rules ||
-	    mapping_load(loaded, rules, secure_getenv("IP2VSOCK_RULES"), secure_getenv("IP2VSOCK_FILE")) < 0 ||
-	    rules_seal(rules) < 0)
-		complain_whole(loaded, "mapping", "not enough memory");
+	    mapping_load(loaded, rules, secure_getenv("IP2VSOCK_RULES"), secure_getenv("IP2VSOCK_FILE")) < 0)
+		loaded->again = true;
+	else if (rules_seal(rules) < 0)
+		seal_complain(loaded);
 	now->rules = rules;
+}
+
+static void loaded_drop(struct loaded *loaded)
+{
+	struct arena arena = loaded->arena; /* it lives in itself */
+
+	arena_free(&arena);
 }
 
 const struct settings *settings_load(void)
 {
-	static const struct settings no_memory = {
-		.failed = true,
-		.complaint = "not enough memory",
-		.transport = &transport_vsock,
-		.log_level = LOG_ERROR,
-	};
+	static const struct settings not_now = {.failed = true, .error = ENOBUFS, .transport = &transport_vsock};
 	const struct settings *found = NULL;
 	struct loaded *loaded;
 	struct arena arena = {.more = memory_more, .less = memory_less};
@@ -248,35 +265,35 @@ const struct settings *settings_load(void)
 	loaded = arena_alloc(&arena, sizeof *loaded);
 	if (!loaded) {
 		errno = saved;
-		return &no_memory;
+		return &not_now;
 	}
 	loaded->arena = arena;
 	settings_fill(loaded);
-	if (!__atomic_compare_exchange_n(&settings_now, &found, &loaded->settings, false,
-					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-		arena = loaded->arena; /* it lives in itself */
-		arena_free(&arena);
-	} else {
+	if (loaded->again) {
+		loaded_drop(loaded);
+		found = &not_now;
+	} else if (__atomic_compare_exchange_n(&settings_now, &found, &loaded->settings, false,
+					       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 		found = &loaded->settings;
+	} else {
+		loaded_drop(loaded);
 	}
 	errno = saved;
 	return found;
 }
 
-int settings_refuse(const struct settings *now)
+void settings_complain(const struct settings *now)
 {
 	static bool said;
 	char buf[COMPLAINT_SIZE + 128];
 	struct text text;
 
-	if (log_on(LOG_ERROR) && !__atomic_exchange_n(&said, true, __ATOMIC_RELAXED)) {
+	if (now->error == EACCES && log_on(LOG_ERROR) && !__atomic_exchange_n(&said, true, __ATOMIC_RELAXED)) {
 		log_line(&text, buf, sizeof buf);
 		text_str(&text, "network calls fail with EACCES, the mapping cannot be used: ");
 		text_str(&text, now->complaint);
 		log_write(LOG_ERROR, &text);
 	}
-	errno = EACCES;
-	return -1;
 }
 
 uint32_t own_cid(void)

@@ -11,6 +11,7 @@ enum log_level { LOG_OFF, LOG_ERROR, LOG_INFO, LOG_DEBUG };
 struct settings {
 	bool disabled;			   /* IP2VSOCK_DISABLE=1: every hook is the real call */
 	bool failed;			   /* the mapping cannot be used: fail closed */
+	int error;			   /* then: EACCES, or ENOBUFS where the next call may go better */
 	const char *complaint;		   /* why, one line */
 	const struct rules *rules;	   /* unless disabled or failed */
 	const struct transport *transport; /* what carries `vsock` targets */
@@ -39,8 +40,8 @@ static inline bool in_realm(void)
 	return now && now->realm.name;
 }
 
-/* Refuses a call because the mapping failed: says so once, errno EACCES, returns -1. */
-int settings_refuse(const struct settings *now);
+/* Says once why the mapping cannot be used. errno is preserved. */
+void settings_complain(const struct settings *now);
 
 /* Own CID: the realm's, IP2VSOCK_CID, or what /dev/vsock says; VMADDR_CID_ANY when nobody knows. */
 uint32_t own_cid(void);
