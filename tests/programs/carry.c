@@ -134,7 +134,7 @@ static void async_owner_and_signal(void)
 	signal(SIGUSR1, SIG_IGN);
 	for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
 		const int fd = open_socket(0);
-		struct f_owner_ex owner = { .type = -1 };
+		struct f_owner_ex owner = { .type = F_OWNER_PGRP };
 
 		if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, SIGUSR1) < 0 ||
 		    fcntl(fd, F_SETFL, O_ASYNC) < 0)
@@ -143,7 +143,7 @@ static void async_owner_and_signal(void)
 		say_flags(steps[i].name, fd);
 		fcntl(fd, F_GETOWN_EX, &owner);
 		say("owner is this process: %s, type %d, signal is SIGUSR1: %s",
-		    yes_no(fcntl(fd, F_GETOWN) == getpid()), owner.type,
+		    yes_no(fcntl(fd, F_GETOWN) == getpid()), (int)owner.type,
 		    yes_no(fcntl(fd, F_GETSIG) == SIGUSR1));
 		close(fd);
 	}
@@ -152,7 +152,7 @@ static void async_owner_and_signal(void)
 static void async_owner_by_thread_and_group(void)
 {
 	for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
-		static const int types[] = { F_OWNER_TID, F_OWNER_PGRP };
+		static const __typeof__(((struct f_owner_ex *)0)->type) types[] = { F_OWNER_TID, F_OWNER_PGRP };
 
 		for (size_t k = 0; k < N_ELEMENTS(types); k++) {
 			struct f_owner_ex owner = { .type = types[k] };
@@ -167,7 +167,7 @@ static void async_owner_by_thread_and_group(void)
 			memset(&owner, 0, sizeof(owner));
 			fcntl(fd, F_GETOWN_EX, &owner);
 			say("%s: owner kept: %s, type %d", steps[i].name, yes_no(owner.pid == want),
-			    owner.type);
+			    (int)owner.type);
 			close(fd);
 		}
 	}

@@ -47,10 +47,14 @@ static void say_state(const char *when, int fd)
 	    option(fd, SOL_SOCKET, SO_ERROR));
 }
 
+/* A socket with something to lose, in a process that has called connect() before. */
 static int prepared(void)
 {
+	const int earlier = open_socket(0);
 	const int fd = open_socket(SOCK_CLOEXEC);
 
+	do_connect(earlier, here(5));
+	close(earlier);
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	return fd;
 }
@@ -84,6 +88,20 @@ static void connect_without_room(void)
 	count = epoll_wait(epoll, &event, 1, 20000);
 	say("event %d, data %llu", count, (unsigned long long)event.data.u64);
 	say_state("in the end", fd);
+}
+
+/* What is needed for the first call of a process cannot be opened either; that passes. */
+static void first_call_without_room(void)
+{
+	const int fd = open_socket(0);
+	rlim_t before = fill();
+	int listener;
+
+	say_call("connect", do_connect(fd, here(0)));
+	limit_set(before);
+	listener = listen_at(here(0), 8);
+	say_call("connect with room", do_connect(fd, here(0)));
+	say_talk("talk", fd, must_accept(listener));
 }
 
 static void connect_unmatched_without_room(void)
@@ -159,6 +177,7 @@ int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
 		{ "connect-without-room", connect_without_room },
+		{ "first-call-without-room", first_call_without_room },
 		{ "connect-unmatched-without-room", connect_unmatched_without_room },
 		{ "bind-without-room", bind_without_room },
 		{ "listen-without-room", listen_without_room },

@@ -192,7 +192,8 @@ static void bulk_both_ways(void)
 		_exit(0);
 	}
 	if (child == 0) {
-		freopen("/dev/null", "w", stdout);
+		if (!freopen("/dev/null", "w", stdout))
+			die("freopen");
 		say_bulk("server", fd);
 		waitpid(sender, NULL, 0);
 		_exit(0);

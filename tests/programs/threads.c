@@ -127,19 +127,19 @@ static void knock(void)
 	close(fd);
 }
 
-static volatile bool done;
+static bool done;
 
 static void *serve(void *arg)
 {
 	int *served = arg;
 
-	while (!done) {
+	while (!__atomic_load_n(&done, __ATOMIC_RELAXED)) {
 		const int fd = accept(listener, NULL, NULL);
 		char byte;
 
 		if (fd < 0)
 			continue;
-		if (read(fd, &byte, 1) == 1 && write(fd, &byte, 1) == 1)
+		if (!done && read(fd, &byte, 1) == 1 && write(fd, &byte, 1) == 1)
 			++*served;
 		close(fd);
 	}
@@ -160,7 +160,7 @@ static void accept_blocks_nobody(void)
 		pthread_join(thread[i], NULL);
 		sum += good[i];
 	}
-	done = true;
+	__atomic_store_n(&done, true, __ATOMIC_RELAXED);
 	/* Wakes the server if it waits; it may be gone already, so wait for no answer. */
 	knock();
 	pthread_join(server, NULL);
@@ -252,7 +252,7 @@ static void *visit_until_done(void *arg)
 {
 	int *failed = arg;
 
-	while (!done)
+	while (!__atomic_load_n(&done, __ATOMIC_RELAXED))
 		*failed += visit() != 0;
 	return NULL;
 }
@@ -275,7 +275,7 @@ static void fork_in_the_middle(void)
 		waitpid(child, &status, 0);
 		good += WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	}
-	done = true;
+	__atomic_store_n(&done, true, __ATOMIC_RELAXED);
 	for (int i = 0; i < 4; i++)
 		pthread_join(thread[i], NULL);
 	say("children that connected: %d, failures in threads: %d", good,
@@ -283,7 +283,18 @@ static void fork_in_the_middle(void)
 	stop(server);
 }
 
-/* Programs give their threads little stack. */
+/* Programs give their threads little stack. (Sanitizers need more for themselves.) */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SMALL_STACK (1024 * 1024)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SMALL_STACK (1024 * 1024)
+#endif
+#endif
+#ifndef SMALL_STACK
+#define SMALL_STACK 16384
+#endif
+
 static void small_stack(void)
 {
 	const pid_t server = start_echo_server();
@@ -292,13 +303,13 @@ static void small_stack(void)
 	int error = -1;
 
 	pthread_attr_init(&attr);
-	if (pthread_attr_setstacksize(&attr, 16384))
+	if (pthread_attr_setstacksize(&attr, SMALL_STACK))
 		die("stack size");
 	pthread_barrier_init(&barrier, NULL, 1);
 	if (pthread_create(&thread, &attr, first_call, &error))
 		die("pthread_create");
 	pthread_join(thread, NULL);
-	say("on 16 KiB: %s", error_name(error));
+	say("on a small stack: %s", error_name(error));
 	stop(server);
 }
 

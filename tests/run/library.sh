@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The library as a file: what it exports, what it needs, and that each kind of work is done in one place of the source.
+# shellcheck source=tests/run/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+preload=$srcdir/src/preload
+calls=$(sed -n 's/^CALL(\([a-z0-9_]*\)).*/\1/p' "$preload/calls.def" | sort)
+exports=$(sed -n '/^global:/,/^local:/s/^[[:space:]]*\([a-z0-9_]*\);.*/\1/p' "$preload/export.map" | sort)
+is "$exports" "$calls" "export.map names the calls of calls.def"
+hooks=$(sed -n 's/^HOOK .*[ *]\([a-z0-9_]*\)(.*/\1/p' "$preload"/hook_*.c | sort)
+is "$hooks" "$calls" "each call has one hook"
+
+if ! command -v nm >/dev/null 2>&1; then
+	skip "exported symbols" "no nm here"
+elif nm -D "$library" | grep -qE ' __(asan|tsan|ubsan|msan)_'; then
+	skip "exported symbols" "a build with sanitizers"
+else
+	is "$(nm -D --defined-only "$library" | awk '{ print $3 }' | sed 's/@.*//' | sort)" "$calls" \
+		"the library exports these calls and nothing else"
+	libc=$(ldd "$programs/knock" | awk '$1 ~ /^libc\.so/ { print $3 }')
+	nm -D --defined-only "$libc" | awk '{ print $3 }' | sed 's/@.*//' | sort -u >libc.names
+	nm -D --undefined-only "$library" | awk '{ print $NF }' | sed 's/@.*//' | sort -u >undefined
+	is "$(comm -13 libc.names undefined)" '' "what it needs is in libc"
+	is "$(grep -E '^(malloc|calloc|realloc|posix_memalign|pthread_.*|printf|fprintf|fopen|exit|abort|_exit)$' undefined)" '' \
+		"it calls no malloc, takes no lock, uses no stdio, and never ends the program"
+	is "$(readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^libc\.so')" '' \
+		"it needs no library besides libc"
+	is "$(readelf -lW "$library" | grep -c ' TLS ')" 0 "it has no thread-local storage"
+	is "$(readelf -SW "$library" | grep -cE ' \.(init_array|ctors|init) ')" 0 "it has no constructor"
+fi
+
+# What the compiler sees of a file: comments gone, and what stands in strings.
+code() { # FILE...
+	awk '{
+		line = $0
+		out = ""
+		while (line != "") {
+			if (inside) {
+				end = index(line, "*/")
+				if (!end) break
+				line = substr(line, end + 2)
+				inside = 0
+			} else {
+				begin = index(line, "/*")
+				if (!begin) { out = out line; break }
+				out = out substr(line, 1, begin - 1)
+				line = substr(line, begin + 2)
+				inside = 1
+			}
+		}
+		gsub(/"([^"\\]|\\.)*"/, "\"\"", out)
+		if (out ~ /[^[:space:]]/) print FILENAME ":" FNR ":" out
+	}' "$@"
+}
+
+# PATTERN NAME FILE...: the files (below src, without their suffix) whose code has it
+where() {
+	where_pattern=$1
+	shift
+	code "$@" | grep -E "$where_pattern" | sed "s|^$srcdir/src/||; s|\.[ch]:.*||" | sort -u | tr '\n' ' '
+}
+
+# shellcheck disable=SC2046 # words
+set -- $(find "$srcdir/src" -name '*.[ch]')
+is "$(where '\bdlsym *\(' "$@")" 'preload/real ' "dlsym is called in preload/real.c only"
+is "$(where '\bgetenv *\(' "$@")" '' "nobody calls getenv"
+is "$(where 'secure_getenv *\(' "$@" | sed 's|cli/[a-z]* ||')" 'preload/init ' "secure_getenv is called in preload/init.c only"
+is "$(where '\b(STDERR_FILENO|stderr|perror)\b' "$@" | sed 's|cli/[a-z]* ||')" 'preload/log ' "preload/log.c alone writes to stderr"
+is "$(where 'REAL\(dup[23]\)' "$@")" 'preload/hook_fd preload/retarget ' \
+	"preload/retarget.c alone replaces descriptors (and the hooks that are asked to)"
+is "$(where '\b(AF_VSOCK|AF_UNIX|sockaddr_vm|sockaddr_un)\b' "$@" | tr ' ' '\n' | grep -v '^transport/')" '' \
+	"transport/ alone knows AF_VSOCK and AF_UNIX"
+# shellcheck disable=SC2046 # words
+set -- $(find "$srcdir/src/core" "$srcdir/src/transport" -name '*.[ch]')
+is "$(where '(^|[^a-z_>.])(open|read|write|close|mmap|munmap|malloc|calloc|realloc|free|socket|connect|bind|getenv|secure_getenv|errno_location) *\(' "$@")" '' \
+	"core and transport make no system call, allocate nothing of their own, and read no environment"
+is "$(where '^.*:[0-9]+:static ([abd-z][a-z_]*|c[a-np-z][a-z_]*) [a-z_ ]*[*a-z_]+(\[.*\])?( = .*)?;' "$@" | tr ' ' '\n' | grep -v '^$')" '' "and have no variables of their own"
+# Includes point one way: core <- transport <- preload; the tool includes no preload.
+includes() { # ROOM OF-ROOMS
+	grep -rlE "^#include \"($2)/" "$srcdir/src/$1" | sed "s|^$srcdir/src/||"
+}
+is "$(includes core 'preload|transport|cli')" '' "core includes nothing of the others"
+is "$(includes transport 'preload|cli')" '' "transport includes nothing of preload"
+is "$(includes cli preload)" '' "the tool includes nothing of preload"
+finish

@@ -1,0 +1,96 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Bad surroundings: no mapping, a faulty one, a kernel without AF_VSOCK. (Descriptors that run out: exhaust.sh; a CID
+# or a device that is not there: vsock.sh.)
+# shellcheck source=tests/run/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# [NAME=VALUE]... PROGRAM [ARG]...: with the library and without the wrapper, on a kernel without AF_VSOCK, so that
+# nothing of it is touched whatever the library does. Fills $said and $told (standard output and error).
+bare() {
+	said=$("$programs/without" env LD_PRELOAD="$library" "$@" 2>told)
+	status=$?
+	told=$(cat told)
+}
+
+echo 'connect *:* vsock 3:*' >good
+echo 'connect 10.0.0.3 vsock' >faulty
+
+# Each way to have no usable mapping: every call that could reach a network fails, and one line says why.
+for setting in IP2VSOCK_FILE=/nonexistent/map "IP2VSOCK_FILE=$work/faulty" "IP2VSOCK_FILE=$work/good:/nonexistent/map" \
+	"IP2VSOCK_FILE=$work" 'IP2VSOCK_RULES=connect bogus' 'IP2VSOCK_REALM=not/a/name' 'IP2VSOCK_CID=x' 'NOTHING=set'; do
+	case $setting in
+	IP2VSOCK_REALM* | IP2VSOCK_CID*) set -- "$setting" 'IP2VSOCK_RULES=connect 10.0.0.3:* vsock 3:*' IP2VSOCK_REALM=x "$setting" ;;
+	*) set -- "$setting" ;;
+	esac
+	name=$(printf '%s' "$setting" | sed "s|$work/*||g")
+	bare "$@" "$programs/knock" 127.0.0.1 9 connect bind nonblock fastopen connect
+	is "$said" "connect: EACCES
+bind: EACCES
+nonblock: EACCES
+fastopen: EACCES
+connect: EACCES" "$name: connect and bind fail with EACCES"
+	like "$told" 'ip2vsock*: network calls fail with EACCES, *' "$name: the reason is told"
+	is "$(printf '%s\n' "$told" | wc -l)" 1 "$name: once"
+	bare "$@" "$programs/knock" ::1 9 connect bind
+	is "$said" "connect: EACCES
+bind: EACCES" "$name: IPv6 as well"
+	bare "$@" sh -c 'echo undisturbed; exit 7'
+	is "$said $told $status" "undisturbed  7" "$name: a program that uses no sockets is undisturbed"
+	bare "$@" "$programs/others" unix-abstract 127.0.0.1 9
+	is "$said $told $status" "$("$programs/others" unix-abstract 127.0.0.1 9)  0" \
+		"$name: a program that uses unix sockets is undisturbed"
+	bare "$@" IP2VSOCK_DISABLE=1 "$programs/knock" 127.0.0.1 9 connect bind
+	is "$said$told" "connect: ECONNREFUSED
+bind: ok" "$name: and with IP2VSOCK_DISABLE=1 the library keeps out"
+	bare "$@" IP2VSOCK_LOG=off "$programs/knock" 127.0.0.1 9 connect
+	is "$said$told" "connect: EACCES" "$name: IP2VSOCK_LOG=off is silent"
+done
+bare IP2VSOCK_FILE=/nonexistent IP2VSOCK_LOG="error:$work/log" "$programs/knock" 127.0.0.1 9 connect
+is "$told" '' "with a log file nothing is told on stderr"
+like "$(cat log 2>&1)" 'ip2vsock*/nonexistent*' "but in the file"
+
+# A child of a program that failed fails as well, and says so itself.
+bare IP2VSOCK_FILE=/nonexistent sh -c "$programs/knock 127.0.0.1 9 connect; $programs/knock 127.0.0.1 9 connect"
+is "$said" "connect: EACCES
+connect: EACCES" "children fail in the same way"
+is "$(printf '%s\n' "$told" | wc -l)" 2 "and tell it, each once"
+
+# The wrapper does not even start the program.
+is "$("$IP2VSOCK" -f faulty -- echo started 2>/dev/null; echo $?)" 125 "the wrapper starts nothing with a faulty mapping"
+is "$("$IP2VSOCK" -f /nonexistent -- echo started 2>/dev/null; echo $?)" 125 "or without its file"
+
+# A kernel without AF_VSOCK (module not loaded, or forbidden in a container).
+said=$("$programs/without" "$IP2VSOCK" -f "$map" -- "$programs/knock" 10.0.0.3 9 connect nonblock bind connect 2>told)
+is "$said" "connect: ENETUNREACH
+nonblock: ENETUNREACH
+bind: ENETUNREACH
+connect: ENETUNREACH" "without AF_VSOCK what is mapped to it fails with ENETUNREACH"
+like "$(cat told)" 'ip2vsock*: this kernel has no AF_VSOCK*' "and one line says why"
+is "$(wc -l <told)" 1 "once"
+is "$("$programs/without" "$IP2VSOCK" -f "$map" -- "$programs/knock" 127.0.0.2 9 connect bind 2>&1)" \
+	"connect: ECONNREFUSED
+bind: ok" "and what is not mapped works as ever"
+is "$("$programs/without" "$IP2VSOCK" -f "$map" -- sh -c 'echo undisturbed; exit 7' 2>&1; echo $?)" "undisturbed
+7" "a program that uses no sockets is undisturbed"
+
+# The realm needs nothing of it.
+is "$("$programs/without" "$IP2VSOCK" -u "$realm" -f "$map" -- "$programs/stream" half-close-by-client 127.0.0.1 9000 2>&1)" \
+	"$("$programs/stream" half-close-by-client 127.0.0.1 9010)" "the realm works where there is no AF_VSOCK"
+
+# rejected by rule and by default
+is "$("$IP2VSOCK" -u "$realm" -r 'connect 127.0.0.1:* reject EHOSTUNREACH; connect 127.0.0.2:* reject; listen *:* reject' -- \
+	"$programs/knock" 127.0.0.1 9 connect nonblock bind udp-connect udp-sendto 2>/dev/null)" \
+	"connect: EHOSTUNREACH
+nonblock: EHOSTUNREACH
+bind: EACCES
+udp-connect: EHOSTUNREACH
+udp-sendto: EHOSTUNREACH" "reject gives the error it names"
+is "$("$IP2VSOCK" -u "$realm" --strict -r 'connect 10.0.0.3:* vsock 1:*' -- \
+	"$programs/knock" 127.0.0.1 9 connect nonblock udp-sendto udp-sendmsg udp-sendmmsg 2>/dev/null)" \
+	"connect: ECONNREFUSED
+nonblock: ECONNREFUSED
+udp-sendto: ECONNREFUSED
+udp-sendmsg: ECONNREFUSED
+udp-sendmmsg: ECONNREFUSED" "--strict refuses what no rule matches"
+finish
