@@ -155,21 +155,42 @@ configured()
 }
 
 # The tree is copied, so that the user's is left as it is.
+copy_tree()
+{
+	cd "$top" || return
+	if git rev-parse --git-dir >/dev/null 2>&1; then
+		git ls-files -z --cached --others --exclude-standard | tar -c --null -T - --ignore-failed-read -f -
+	else
+		tar -c -f - .
+	fi | tar -x -C "$work/src" -f -
+}
+
+regenerate()
+{
+	cd "$work/src" && autoreconf -fi
+}
+
+lint_commands()
+{
+	cd "$work/src" && shellcheck -s sh contrib/*.sh .ci/run src/cli/ip2vsock.in
+}
+
+# What lib.sh defines and who calls a function is not seen across files.
+lint_tests()
+{
+	cd "$work/src" && shellcheck -s sh -S warning -e SC1091,SC2154 tests/run/*.sh tests/run/all tests/run/real/*.sh \
+		tests/bench/*.sh tests/vm/run tests/vm/kernel tests/vm/nested tests/vm/*.sh
+}
+
 step_build()
 {
 	: >"$work/build-tried"
 	mkdir -p "$work/src"
-	part "copy of the tree" sh -c 'cd "$1" && if git rev-parse --git-dir >/dev/null 2>&1; then
-			git ls-files -z --cached --others --exclude-standard | tar -c --null -T - --ignore-failed-read -f -
-		else
-			tar -c -f - .
-		fi | tar -x -C "$2" -f -' sh "$top" "$work/src"
-	part "autoreconf" sh -c 'cd "$1" && autoreconf -fi' sh "$work/src"
+	part "copy of the tree" copy_tree
+	part "autoreconf" regenerate
 	part "gcc build, warnings are errors" configured gcc --enable-werror CC=gcc
-	part "shellcheck: commands" sh -c 'cd "$1" && shellcheck -s sh contrib/*.sh .ci/run src/cli/ip2vsock.in' sh "$work/src"
-	# What lib.sh defines and who calls a function is not seen across files.
-	part "shellcheck: tests" sh -c 'cd "$1" && shellcheck -s sh -S warning -e SC1091,SC2154 tests/run/*.sh tests/run/all \
-		tests/run/real/*.sh tests/bench/*.sh tests/vm/run tests/vm/kernel tests/vm/nested' sh "$work/src"
+	part "shellcheck: commands" lint_commands
+	part "shellcheck: tests" lint_tests
 }
 
 need_build()
@@ -226,9 +247,10 @@ step_dist()
 	part "make distcheck" make -C "$work/gcc" distcheck
 }
 
+# What lies below the current directory is all that the VM sees of this machine's /tmp.
 in_vm()
 {
-	sh "$work/src/tests/vm/run" -t 2400 -w "$work/gcc/vm" -e IP2VSOCK_TEST_VSOCK=yes -e ROADS=vsock -e CI="${CI:-}" \
+	cd "$work" && sh "$work/src/tests/vm/run" -t 2400 -w "$work/gcc/vm" -e IP2VSOCK_TEST_VSOCK=yes -e ROADS=vsock -e CI="${CI:-}" \
 		-e IP2VSOCK="$work/gcc/tests/ip2vsock" -e programs="$work/gcc/tests/programs" -e srcdir="$work/src" \
 		-e builddir="$work/gcc" -- "$@"
 }

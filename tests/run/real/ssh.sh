@@ -36,7 +36,7 @@ Host *
 	ControlMaster no
 END
 # Where sshd wants an empty directory for itself; it is not there when no sshd has been started.
-[ "$(id -u)" != 0 ] || [ -d /run/sshd ] || mkdir -p -m 0755 /run/sshd
+[ "$(id -u)" != 0 ] || [ -d /run/sshd ] || mkdir -m 0755 /run/sshd
 head -c "$(scaled 10000000)" /dev/urandom >file
 
 ssh_over() {

@@ -1,0 +1,59 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Inside a test VM: an unmodified curl and web server, once from guest to host and once from host to guest.
+# The environment is that of tests/run/lib.sh. The guest is CID 3 of the VM's vsock; for it the VM is CID 2.
+# shellcheck source=tests/run/lib.sh
+. "$(dirname "$0")/../run/lib.sh"
+
+case " $ROADS " in
+*' vsock '*) ;;
+*) skip_all "the road vsock is not asked for" ;;
+esac
+here=$(cd "$(dirname "$0")" && pwd)
+shared=${IP2VSOCK%/*}/guest-host.$$ # the inner VM does not see this one's /tmp
+mkdir -p "$shared" || exit 99
+trap 'rm -rf "$shared"; at_exit' EXIT
+python=/usr/bin/python3
+
+mkdir "$work/host"
+head -c 300000 /dev/urandom >"$work/host/file"
+(cd "$work/host" && exec "$IP2VSOCK" -v -l -- "$python" -m http.server 8000) >"$work/host.log" 2>&1 &
+servers="$servers $!"
+
+# The guest fetches a file of the host, then serves it again until somebody has fetched the end.
+cat >"$shared/guest.sh" <<END
+set -u
+cd /tmp || exit 1
+"$IP2VSOCK" -r 'host 10.0.0.2 host outside.vm' -- curl -sS --retry 5 --retry-connrefused -o file http://outside.vm:8000/file || exit 1
+echo "guest: \$(wc -c <file) bytes"
+sha256sum <file
+"$IP2VSOCK" -l -- "$python" -m http.server 8001 >server.log 2>&1 &
+server=\$!
+for i in \$(seq 600); do
+	grep -q 'GET /end' server.log && break
+	sleep 0.5
+done
+cat server.log
+kill "\$server"
+END
+
+"$here/nested" -t 500 3 sh "$shared/guest.sh" >"$work/guest.log" 2>&1 &
+guest=$!
+servers="$servers $guest"
+
+fetched() {
+	"$IP2VSOCK" -c 3 -- curl -sS -o "$work/back" http://10.0.0.3:8001/file
+}
+fetched_or_gone() {
+	fetched || process_is_gone "$guest"
+}
+ok "host to guest: curl fetches from a web server in the guest" wait_for 45 fetched_or_gone
+"$IP2VSOCK" -c 3 -- curl -s http://10.0.0.3:8001/end >/dev/null 2>&1
+wait_for 30 process_is_gone "$guest"
+ok "host to guest: the file is the same" cmp "$work/host/file" "$work/back"
+like "$(cat "$work/guest.log")" "*guest: 300000 bytes*$(sha256sum <"$work/host/file")*" "guest to host: the file is the same"
+like "$(cat "$work/host.log")" '*198.18.0.3*GET /file*' "the host's server sees the guest as 198.18.0.3"
+like "$(cat "$work/guest.log")" '*198.18.0.2*GET /file*' "the guest's server sees the host as 198.18.0.2"
+is "$(tcp_listeners)" 0 "no TCP listener in the host"
+sed 's/^/# guest: /' "$work/guest.log"
+finish
