@@ -368,24 +368,21 @@ static inline uint32_t segment_find(const struct slot *slot, uint16_t port)
 	return at->low <= port && port <= at->high ? at->rank : INDEX_NONE;
 }
 
-uint32_t index_find(const struct index *index, unsigned slot, const struct in6_addr *ip,
-		    uint16_t port)
+/* The best of `best` and of what the prefixes in a list say. */
+static inline uint32_t prefixes_find(const struct index *index, const struct index_prefix *prefix,
+				     const uint64_t ip[2], unsigned slot, uint16_t port,
+				     uint32_t best)
 {
-	uint32_t best = index->any ? segment_find(&index->any->slots[slot], port) : INDEX_NONE;
-	const struct index_prefix *prefix;
-	uint64_t bits[2];
-
-	memcpy(bits, ip, sizeof(bits));
-	for (prefix = index->prefixes[ip_is_v4(bits)]; prefix; prefix = prefix->next) {
-		struct key key;
-		struct index_node *node;
+	for (; prefix; prefix = prefix->next) {
+		const struct key key = {
+			.ip = { ip[0] & prefix->mask[0], ip[1] & prefix->mask[1] },
+			.length = prefix->length,
+		};
+		const struct index_node *node;
 		uint32_t rank;
 
 		if (prefix->first[slot] >= best)
 			continue;
-		key.ip[0] = bits[0] & prefix->mask[0];
-		key.ip[1] = bits[1] & prefix->mask[1];
-		key.length = prefix->length;
 		node = table_find(&index->table, key_hash(&key), key_same, &key);
 		if (!node || node->slots[slot].first >= best)
 			continue;
@@ -394,4 +391,18 @@ uint32_t index_find(const struct index *index, unsigned slot, const struct in6_a
 			best = rank;
 	}
 	return best;
+}
+
+uint32_t index_find(const struct index *index, unsigned slot, const struct in6_addr *ip,
+		    uint16_t port)
+{
+	uint32_t best = index->any ? segment_find(&index->any->slots[slot], port) : INDEX_NONE;
+	uint64_t bits[2];
+
+	memcpy(bits, ip, sizeof(bits));
+	if (!ip_is_v4(bits))
+		return prefixes_find(index, index->prefixes[0], bits, slot, port, best);
+	/* The first half is known now: the compiler makes a shorter loop of the same lines. */
+	bits[0] = 0;
+	return prefixes_find(index, index->prefixes[1], bits, slot, port, best);
 }

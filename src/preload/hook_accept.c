@@ -14,7 +14,7 @@ static bool listener_mark(int listener, const struct transport *transport, struc
 {
 	unsigned hint = hint_get(listener);
 
-	if (!(hint & HINT_LISTEN) || !transport->mark_inherited)
+	if (!(hint & HINT_LISTEN) || hint & HINT_LOOPBACK || !transport->mark_inherited)
 		return mark_get(listener, transport, out);
 	*out = (struct mark){
 		.kind = MARK_LOCAL,

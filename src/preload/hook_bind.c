@@ -89,7 +89,8 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 		return fail(error_of_socket(errno));
 	hint_clear(fd);
 	hint_set(fd, HINT_LISTEN | (state->hint & HINT_INHERIT) | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
-			     (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0));
+			     (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
+			     (ip_addr_is_loopback(addr) ? HINT_LOOPBACK : 0));
 	return 0;
 failed:
 	close_quietly(made);
@@ -100,7 +101,7 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 {
 	struct socket_state state;
 	struct target target;
-	int result;
+	int result, saved = errno;
 
 	if (!decide(fd, RULE_LISTEN, addr, &state, &target)) {
 		result = REAL(bind)(fd, sa, len);
@@ -117,6 +118,8 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 	}
 	result = state.kind == KIND_UDP ? refuse_udp(EADDRNOTAVAIL) : bind_retargeted(fd, &state, addr, &target);
 	log_call("bind", fd, addr, settings()->transport->name, &target.to, result);
+	if (result == 0)
+		errno = saved;
 	return result;
 }
 

@@ -252,7 +252,7 @@ static int connect_untouched(int fd, const struct sockaddr *sa, socklen_t len)
  */
 static int disconnect(int fd, const struct sockaddr *sa, socklen_t len)
 {
-	int result = REAL(connect)(fd, sa, len), error = errno, made;
+	int saved = errno, result = REAL(connect)(fd, sa, len), error = errno, made;
 	struct socket_state state;
 	struct sockaddr_storage local;
 
@@ -269,7 +269,7 @@ static int disconnect(int fd, const struct sockaddr *sa, socklen_t len)
 	if (socket_install(fd, state.hint, made) < 0)
 		return fail(error_of_socket(errno));
 	hint_clear(fd);
-	errno = error;
+	errno = saved;
 	return 0;
 }
 
@@ -277,10 +277,12 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 {
 	struct socket_state state;
 	struct target target;
-	int result;
+	int result, saved = errno;
 
 	if (!decide(fd, RULE_CONNECT, addr, &state, &target)) {
 		result = connect_untouched(fd, sa, len);
+		if (result == 0)
+			errno = saved;
 		if (log_on(LOG_DEBUG))
 			log_call("connect", fd, addr, "inet", NULL, result);
 		return result;
@@ -292,6 +294,8 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 	}
 	result = state.kind == KIND_UDP ? refuse_udp(ENETUNREACH) : connect_retargeted(fd, &state, addr, &target);
 	log_call("connect", fd, addr, settings()->transport->name, &target.to, result);
+	if (result == 0)
+		errno = saved;
 	return result;
 }
 

@@ -3,8 +3,10 @@
 #include "preload/decide.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
+#include "preload/remember.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 typedef int name_call(int, struct sockaddr *, socklen_t *);
@@ -69,11 +71,35 @@ HOOK int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *restrict
 	return name_answer(fd, false, addr, len, room);
 }
 
+/*
+ * Vsock forgets the peer's name when the program shuts down its side; a client's mark still has it. Receiving
+ * nothing succeeds unless the socket was never connected.
+ */
+static bool peer_remembered(int fd, struct mark *mark)
+{
+	char nothing;
+
+	return !(hint_get(fd) & HINT_PENDING) && mark_find(fd, mark) && mark->kind == MARK_PEER &&
+	       REAL(recvfrom)(fd, &nothing, 0, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) == 0;
+}
+
 HOOK int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
 {
-	socklen_t room = addr && len ? *len : 0;
+	socklen_t room = addr && len ? *len : 0, sa_len;
+	struct sockaddr_storage sa;
+	struct mark mark;
+	int saved = errno;
 
-	if (REAL(getpeername)(fd, addr, len) < 0)
+	if (REAL(getpeername)(fd, addr, len) == 0)
+		return name_answer(fd, true, addr, len, room);
+	if (errno != ENOTCONN || !addr || !len || room > INT_MAX)
 		return -1;
-	return name_answer(fd, true, addr, len, room);
+	if (!peer_remembered(fd, &mark)) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	sa_len = ip_addr_write(&mark.addr, &sa);
+	ip_addr_copy_out(&sa, sa_len, addr, len);
+	errno = saved;
+	return 0;
 }

@@ -25,7 +25,9 @@ static size_t mapped; /* bytes now held by arenas */
 
 static void *more(size_t size)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* As the library asks for it. */
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (size > 65536 ? MAP_POPULATE : 0);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return NULL;

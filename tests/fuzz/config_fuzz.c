@@ -26,7 +26,9 @@ static void complain(void *context, const struct config_complaint *complaint)
 	size_t length = strlen(complaint->text);
 
 	state->complaints++;
-	FUZZ_ASSERT(length > 0 && length < 400 && complaint->text[length - 1] != '.');
+	/* No full stop, unless many long names made it fill the parser's buffer and were cut. */
+	FUZZ_ASSERT(length > 0 && length < 384);
+	FUZZ_ASSERT(complaint->text[length - 1] != '.' || length == 383);
 	for (size_t i = 0; i < length; i++)
 		FUZZ_ASSERT(complaint->text[i] >= ' ' && complaint->text[i] <= '~');
 	FUZZ_ASSERT(complaint->line >= 1 && complaint->line <= state->size + 1);

@@ -24,7 +24,7 @@ for setting in IP2VSOCK_FILE=/nonexistent/map "IP2VSOCK_FILE=$work/faulty" "IP2V
 	*) set -- "$setting" ;;
 	esac
 	name=$(printf '%s' "$setting" | sed "s|$work/*||g")
-	bare "$@" "$programs/knock" 127.0.0.1 9 connect bind nonblock fastopen connect
+	bare "$@" "$programs/knock" 127.0.0.1 4999 connect bind nonblock fastopen connect
 	is "$said" "connect: EACCES
 bind: EACCES
 nonblock: EACCES
@@ -32,26 +32,26 @@ fastopen: EACCES
 connect: EACCES" "$name: connect and bind fail with EACCES"
 	like "$told" 'ip2vsock*: network calls fail with EACCES, *' "$name: the reason is told"
 	is "$(printf '%s\n' "$told" | wc -l)" 1 "$name: once"
-	bare "$@" "$programs/knock" ::1 9 connect bind
+	bare "$@" "$programs/knock" ::1 4999 connect bind
 	is "$said" "connect: EACCES
 bind: EACCES" "$name: IPv6 as well"
 	bare "$@" sh -c 'echo undisturbed; exit 7'
 	is "$said $told $status" "undisturbed  7" "$name: a program that uses no sockets is undisturbed"
-	bare "$@" "$programs/others" unix-abstract 127.0.0.1 9
-	is "$said $told $status" "$("$programs/others" unix-abstract 127.0.0.1 9)  0" \
+	bare "$@" "$programs/others" unix-abstract 127.0.0.1 4999
+	is "$said $told $status" "$("$programs/others" unix-abstract 127.0.0.1 4999)  0" \
 		"$name: a program that uses unix sockets is undisturbed"
-	bare "$@" IP2VSOCK_DISABLE=1 "$programs/knock" 127.0.0.1 9 connect bind
+	bare "$@" IP2VSOCK_DISABLE=1 "$programs/knock" 127.0.0.1 4999 connect bind
 	is "$said$told" "connect: ECONNREFUSED
 bind: ok" "$name: and with IP2VSOCK_DISABLE=1 the library keeps out"
-	bare "$@" IP2VSOCK_LOG=off "$programs/knock" 127.0.0.1 9 connect
+	bare "$@" IP2VSOCK_LOG=off "$programs/knock" 127.0.0.1 4999 connect
 	is "$said$told" "connect: EACCES" "$name: IP2VSOCK_LOG=off is silent"
 done
-bare IP2VSOCK_FILE=/nonexistent IP2VSOCK_LOG="error:$work/log" "$programs/knock" 127.0.0.1 9 connect
+bare IP2VSOCK_FILE=/nonexistent IP2VSOCK_LOG="error:$work/log" "$programs/knock" 127.0.0.1 4999 connect
 is "$told" '' "with a log file nothing is told on stderr"
 like "$(cat log 2>&1)" 'ip2vsock*/nonexistent*' "but in the file"
 
 # A child of a program that failed fails as well, and says so itself.
-bare IP2VSOCK_FILE=/nonexistent sh -c "$programs/knock 127.0.0.1 9 connect; $programs/knock 127.0.0.1 9 connect"
+bare IP2VSOCK_FILE=/nonexistent sh -c "$programs/knock 127.0.0.1 4999 connect; $programs/knock 127.0.0.1 4999 connect"
 is "$said" "connect: EACCES
 connect: EACCES" "children fail in the same way"
 is "$(printf '%s\n' "$told" | wc -l)" 2 "and tell it, each once"
@@ -61,14 +61,14 @@ is "$("$IP2VSOCK" -f faulty -- echo started 2>/dev/null; echo $?)" 125 "the wrap
 is "$("$IP2VSOCK" -f /nonexistent -- echo started 2>/dev/null; echo $?)" 125 "or without its file"
 
 # A kernel without AF_VSOCK (module not loaded, or forbidden in a container).
-said=$("$programs/without" "$IP2VSOCK" -f "$map" -- "$programs/knock" 10.0.0.3 9 connect nonblock bind connect 2>told)
+said=$("$programs/without" "$IP2VSOCK" -f "$map" -- "$programs/knock" 10.0.0.3 4999 connect nonblock bind connect 2>told)
 is "$said" "connect: ENETUNREACH
 nonblock: ENETUNREACH
 bind: ENETUNREACH
 connect: ENETUNREACH" "without AF_VSOCK what is mapped to it fails with ENETUNREACH"
 like "$(cat told)" 'ip2vsock*: this kernel has no AF_VSOCK*' "and one line says why"
 is "$(wc -l <told)" 1 "once"
-is "$("$programs/without" "$IP2VSOCK" -f "$map" -- "$programs/knock" 127.0.0.2 9 connect bind 2>&1)" \
+is "$("$programs/without" "$IP2VSOCK" -f "$map" -- "$programs/knock" 127.0.0.2 4999 connect bind 2>&1)" \
 	"connect: ECONNREFUSED
 bind: ok" "and what is not mapped works as ever"
 is "$("$programs/without" "$IP2VSOCK" -f "$map" -- sh -c 'echo undisturbed; exit 7' 2>&1; echo $?)" "undisturbed
@@ -80,14 +80,14 @@ is "$("$programs/without" "$IP2VSOCK" -u "$realm" -f "$map" -- "$programs/stream
 
 # rejected by rule and by default
 is "$("$IP2VSOCK" -u "$realm" -r 'connect 127.0.0.1:* reject EHOSTUNREACH; connect 127.0.0.2:* reject; listen *:* reject' -- \
-	"$programs/knock" 127.0.0.1 9 connect nonblock bind udp-connect udp-sendto 2>/dev/null)" \
+	"$programs/knock" 127.0.0.1 4999 connect nonblock bind udp-connect udp-sendto 2>/dev/null)" \
 	"connect: EHOSTUNREACH
 nonblock: EHOSTUNREACH
 bind: EACCES
 udp-connect: EHOSTUNREACH
 udp-sendto: EHOSTUNREACH" "reject gives the error it names"
 is "$("$IP2VSOCK" -u "$realm" --strict -r 'connect 10.0.0.3:* vsock 1:*' -- \
-	"$programs/knock" 127.0.0.1 9 connect nonblock udp-sendto udp-sendmsg udp-sendmmsg 2>/dev/null)" \
+	"$programs/knock" 127.0.0.1 4999 connect nonblock udp-sendto udp-sendmsg udp-sendmmsg 2>/dev/null)" \
 	"connect: ECONNREFUSED
 nonblock: ECONNREFUSED
 udp-sendto: ECONNREFUSED

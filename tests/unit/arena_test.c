@@ -51,6 +51,7 @@ START_TEST(test_small_at_first_then_in_ever_larger_chunks)
 {
 	struct arena arena = { .more = count_more, .less = count_less };
 
+	calls = 0;
 	ck_assert_ptr_nonnull(arena_alloc(&arena, 100));
 	ck_assert_uint_le(bytes, 16384);
 	for (int i = 0; i < 400000; i++)
@@ -70,6 +71,7 @@ START_TEST(test_absurd_size_is_enomem)
 {
 	struct arena arena = { .more = count_more, .less = count_less };
 
+	calls = 0;
 	errno = 0;
 	ck_assert_ptr_null(arena_alloc(&arena, too_large[_i]));
 	ck_assert_int_eq(errno, ENOMEM);
@@ -83,7 +85,7 @@ START_TEST(test_no_more_is_enomem_and_the_rest_stays)
 	struct arena arena = UNIT_ARENA;
 	char *first;
 
-	unit_more_left = 1;
+	unit_more_left = 1; /* chunk */
 	first = arena_alloc(&arena, 10);
 	ck_assert_ptr_nonnull(first);
 	strcpy(first, "kept");
@@ -93,6 +95,7 @@ START_TEST(test_no_more_is_enomem_and_the_rest_stays)
 	ck_assert_str_eq(first, "kept");
 	ck_assert_ptr_nonnull(arena_alloc(&arena, 10));
 	arena_free(&arena);
+	unit_more_left = -1;
 }
 END_TEST
 

@@ -6,6 +6,9 @@
 need sshd ssh scp ssh-keygen
 
 user=$(id -un)
+case $(getent passwd "$user") in
+*/nologin | */false) skip_all "$user has no shell to log in with" ;;
+esac
 ssh-keygen -q -t ed25519 -N '' -f host_key
 ssh-keygen -q -t ed25519 -N '' -f user_key
 cp user_key.pub authorized_keys
