@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Names, addresses and CIDs that stand for each other. */
 #include "core/hosts.h"
+#include "core/table.h"
 
 #include <errno.h>
 #include <string.h>
@@ -9,14 +10,17 @@
 #define STAND_IN_NET 0xc6130000u
 #define STAND_INS 65534u
 
+/* How many hosts there are is only known when all are there: the tables grow with them. */
+static const unsigned buckets_log2 = 5;
+
 struct host_name {
-	const char *name;
-	size_t length;
+	UT_hash_handle hh; /* its key is the name */
 	struct host_link first;
 	struct host_link *last; /* NULL: first is not filled yet */
 };
 
 struct host_address {
+	UT_hash_handle hh;
 	struct in6_addr ip;
 	uint32_t cid;
 	const char *name; /* the first, or NULL */
@@ -24,6 +28,7 @@ struct host_address {
 };
 
 struct host_cid {
+	UT_hash_handle hh;
 	uint32_t cid;
 	const struct host_address *first[2]; /* of IPv6 and of IPv4 */
 };
@@ -33,17 +38,16 @@ static uint32_t ip_hash(const struct in6_addr *ip)
 	uint64_t words[2];
 
 	memcpy(words, ip, sizeof(words));
-	return hash_words(words[0], words[1], 0);
-}
-
-static bool ip_same(const void *entry, const void *key)
-{
-	return memcmp(&((const struct host_address *)entry)->ip, key, sizeof(struct in6_addr)) == 0;
+	return hash_words(words[0], words[1]);
 }
 
 static struct host_address *address_find(const struct hosts *hosts, const struct in6_addr *ip)
 {
-	return table_find(&hosts->addresses, ip_hash(ip), ip_same, ip);
+	uint32_t hash = ip_hash(ip);
+	struct host_address *address;
+
+	HASH_FIND_BYHASHVALUE(hh, hosts->addresses, ip, sizeof(*ip), hash, address);
+	return address;
 }
 
 static struct host_address *address_add(struct hosts *hosts, struct arena *arena,
@@ -51,60 +55,72 @@ static struct host_address *address_add(struct hosts *hosts, struct arena *arena
 					const struct rule_place *place)
 {
 	struct host_address *address = arena_alloc(arena, sizeof(*address));
+	uint32_t hash = ip_hash(ip);
 
 	if (!address)
 		return NULL;
 	address->ip = *ip;
 	address->cid = cid;
 	address->place = *place;
-	return table_add(&hosts->addresses, arena, ip_hash(ip), address) < 0 ? NULL : address;
+	HASH_ADD_BYHASHVALUE(hh, hosts->addresses, ip, sizeof(*ip), hash, address);
+	return address->hh.tbl ? address : NULL;
 }
 
-static bool name_same(const void *entry, const void *key)
+static struct host_name *name_find(const struct hosts *hosts, const char *name, size_t length,
+				   uint32_t hash)
 {
-	const struct host_name *a = entry, *b = key;
+	struct host_name *found;
 
-	return a->length == b->length && memcmp(a->name, b->name, a->length) == 0;
+	HASH_FIND_BYHASHVALUE(hh, hosts->names, name, length, hash, found);
+	return found;
 }
 
 static struct host_name *name_get(struct hosts *hosts, struct arena *arena, const char *name)
 {
-	const struct host_name key = { .name = name, .length = strlen(name) };
-	uint32_t hash = hash_bytes(name, key.length);
-	struct host_name *entry = table_find(&hosts->names, hash, name_same, &key);
+	size_t length = strlen(name);
+	uint32_t hash = hash_bytes(name, length);
+	struct host_name *entry = name_find(hosts, name, length, hash);
 
 	if (entry)
 		return entry;
 	entry = arena_alloc(arena, sizeof(*entry));
 	if (!entry)
 		return NULL;
-	*entry = key;
-	return table_add(&hosts->names, arena, hash, entry) < 0 ? NULL : entry;
-}
-
-static bool cid_same(const void *entry, const void *key)
-{
-	return ((const struct host_cid *)entry)->cid == *(const uint32_t *)key;
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, hosts->names, name, length, hash, entry);
+	return entry->hh.tbl ? entry : NULL;
 }
 
 static struct host_cid *cid_find(const struct hosts *hosts, uint32_t cid)
 {
-	return table_find(&hosts->cids, hash_words(cid, 0, 0), cid_same, &cid);
+	uint32_t hash = hash_words(cid, 0);
+	struct host_cid *found;
+
+	HASH_FIND_BYHASHVALUE(hh, hosts->cids, &cid, sizeof(cid), hash, found);
+	return found;
+}
+
+static struct host_cid *cid_get(struct hosts *hosts, struct arena *arena, uint32_t cid)
+{
+	struct host_cid *entry = cid_find(hosts, cid);
+	uint32_t hash = hash_words(cid, 0);
+
+	if (entry)
+		return entry;
+	entry = arena_alloc(arena, sizeof(*entry));
+	if (!entry)
+		return NULL;
+	entry->cid = cid;
+	HASH_ADD_BYHASHVALUE(hh, hosts->cids, cid, sizeof(cid), hash, entry);
+	return entry->hh.tbl ? entry : NULL;
 }
 
 static int cid_note(struct hosts *hosts, struct arena *arena, const struct host_address *address)
 {
-	struct host_cid *entry = cid_find(hosts, address->cid);
+	struct host_cid *entry = cid_get(hosts, arena, address->cid);
 	const struct host_address **first;
 
-	if (!entry) {
-		entry = arena_alloc(arena, sizeof(*entry));
-		if (!entry)
-			return -1;
-		entry->cid = address->cid;
-		if (table_add(&hosts->cids, arena, hash_words(entry->cid, 0, 0), entry) < 0)
-			return -1;
-	}
+	if (!entry)
+		return -1;
 	first = &entry->first[IN6_IS_ADDR_V4MAPPED(&address->ip)];
 	if (!*first)
 		*first = address;
@@ -137,7 +153,7 @@ static int name_link(struct hosts *hosts, struct arena *arena, const char *name,
 		entry->last->next = link;
 	entry->last = link;
 	if (!address->name)
-		address->name = entry->name;
+		address->name = entry->hh.key;
 	return 0;
 }
 
@@ -186,9 +202,7 @@ int hosts_add_stand_in(struct hosts *hosts, struct arena *arena, const char *nam
 
 const struct host_link *hosts_name(const struct hosts *hosts, const char *name, size_t length)
 {
-	const struct host_name key = { .name = name, .length = length };
-	const struct host_name *found = table_find(&hosts->names, hash_bytes(name, length), name_same,
-						   &key);
+	const struct host_name *found = name_find(hosts, name, length, hash_bytes(name, length));
 
 	return found ? &found->first : NULL;
 }

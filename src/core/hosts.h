@@ -3,10 +3,7 @@
 #ifndef IP2VSOCK_CORE_HOSTS_H
 #define IP2VSOCK_CORE_HOSTS_H
 
-#include "core/table.h"
 #include "ip2vsock/rule.h"
-
-struct host_address;
 
 /* One address of a name. */
 struct host_link {
@@ -16,9 +13,9 @@ struct host_link {
 
 /* All zero is empty. */
 struct hosts {
-	struct table names;
-	struct table addresses;
-	struct table cids;
+	struct host_name *names;
+	struct host_address *addresses;
+	struct host_cid *cids;
 };
 
 /* rules_add_host(), without the rules. `name` may be NULL. */

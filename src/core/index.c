@@ -1,46 +1,56 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Prefixes and port ranges with a rank: a hash table of prefixes, and in each the ports cut into
- * segments that no longer overlap. */
+/* Prefixes and port ranges with a rank: a hash table for each length of prefix, and in each prefix the
+ * ports cut into segments that no longer overlap. Ranges are only noted at first, so that the tables
+ * can be made of the right size. */
 #include "core/index.h"
+#include "core/table.h"
 
 #include <string.h>
 
-struct key {
-	uint64_t ip[2]; /* in memory as in struct in6_addr */
-	uint64_t length;
+struct ip_bits {
+	uint64_t words[2]; /* in memory as in struct in6_addr */
 };
 
-struct segment {
-	uint16_t low, high; /* inclusive */
-	uint32_t rank;	    /* INDEX_NONE is a gap */
-};
+/* Word by word, so that a look-up keeps its key in registers. */
+static inline bool ip_same(const struct ip_bits *a, const struct ip_bits *b)
+{
+	return a->words[0] == b->words[0] && a->words[1] == b->words[1];
+}
+
+#undef HASH_KEYCMP
+#define HASH_KEYCMP(a, b, size) (!ip_same(a, b))
 
 struct link {
 	struct link *next;
+	struct ip_bits ip;
 	struct index_range range;
 };
 
+/* In order of rank. */
+struct link_list {
+	struct link *head, *tail;
+	uint32_t count;
+};
+
 struct slot {
-	const struct segment *segments; /* sorted, disjoint */
+	const struct index_range *segments; /* sorted, disjoint; rank INDEX_NONE is a gap */
 	uint32_t count;
 	uint32_t first; /* smallest rank */
 };
 
 struct index_node {
-	struct key key;
+	UT_hash_handle hh;
 	struct slot slots[INDEX_PROTOCOLS];
-	struct link ranges; /* in order of rank */
-	struct link *last;  /* NULL: there are none yet */
-	size_t count;
-	struct segment single; /* for a node of one range */
-	struct index_node *next;
+	struct link_list ranges;
 };
 
 struct index_prefix {
 	struct index_prefix *next; /* in order of smallest rank */
-	uint64_t mask[2];
-	uint64_t length;
+	struct ip_bits mask;
+	struct index_node *nodes; /* by the bits that mask leaves */
 	uint32_t first[INDEX_PROTOCOLS];
+	uint8_t length;
+	struct link_list ranges; /* until index_build() gives them to nodes */
 };
 
 /* Room for cutting one node's ranges; cuts are one more than cells. */
@@ -50,16 +60,22 @@ struct scratch {
 	uint32_t *next;	 /* where the next cell without owner may be: union-find */
 };
 
-static bool ip_is_v4(const uint64_t ip[2])
+static bool ip_is_v4(const struct ip_bits *ip)
 {
 	static const unsigned char mapped[8] = { [2] = 0xff, [3] = 0xff };
 
-	return ip[0] == 0 && memcmp(&ip[1], mapped, 4) == 0;
+	return ip->words[0] == 0 && memcmp(&ip->words[1], mapped, 4) == 0;
 }
 
-static uint32_t key_hash(const struct key *key)
+static void list_append(struct link_list *list, struct link *link)
 {
-	return hash_words(key->ip[0], key->ip[1], key->length);
+	link->next = NULL;
+	if (list->tail)
+		list->tail->next = link;
+	else
+		list->head = link;
+	list->tail = link;
+	list->count++;
 }
 
 static struct index_prefix *prefix_new(struct arena *arena, uint8_t length)
@@ -71,99 +87,58 @@ static struct index_prefix *prefix_new(struct arena *arena, uint8_t length)
 		return NULL;
 	for (unsigned bit = 0; bit < length; bit++)
 		mask.s6_addr[bit / 8] |= (unsigned char)(0x80 >> bit % 8);
-	memcpy(prefix->mask, &mask, sizeof(mask));
+	memcpy(&prefix->mask, &mask, sizeof(mask));
 	prefix->length = length;
 	for (unsigned i = 0; i < INDEX_PROTOCOLS; i++)
 		prefix->first[i] = INDEX_NONE;
 	return prefix;
 }
 
-static int prefix_note(struct index *index, struct arena *arena, const struct key *key,
-		       const struct index_range *range)
+static struct index_prefix *prefix_get(struct index *index, struct arena *arena,
+				       const struct ip_bits *ip, uint8_t length)
 {
-	struct index_prefix **at = &index->prefixes[ip_is_v4(key->ip)];
+	struct index_prefix **at = &index->prefixes[ip_is_v4(ip)];
 
-	while (*at && (*at)->length != key->length)
+	while (*at && (*at)->length != length)
 		at = &(*at)->next;
-	if (!*at) {
-		*at = prefix_new(arena, (uint8_t)key->length);
-		if (!*at)
-			return -1;
-	}
-	for (unsigned i = 0; i < INDEX_PROTOCOLS; i++)
-		if (range->protocols >> i & 1 && range->rank < (*at)->first[i])
-			(*at)->first[i] = range->rank;
-	return 0;
+	if (!*at)
+		*at = prefix_new(arena, length);
+	return *at;
 }
 
-static bool key_same(const void *entry, const void *key)
+static struct link_list *any_get(struct index *index, struct arena *arena)
 {
-	const struct key *a = &((const struct index_node *)entry)->key, *b = key;
-
-	/* Word by word, so that a look-up keeps its key in registers. */
-	return a->ip[0] == b->ip[0] && a->ip[1] == b->ip[1] && a->length == b->length;
-}
-
-static struct index_node *node_new(struct index *index, struct arena *arena)
-{
-	struct index_node *node = arena_alloc(arena, sizeof(*node));
-
-	if (!node)
-		return NULL;
-	if (index->last)
-		index->last->next = node;
-	else
-		index->nodes = node;
-	index->last = node;
-	return node;
-}
-
-/* The node of a prefix, made when there is none. */
-static struct index_node *node_get(struct index *index, struct arena *arena, const struct key *key)
-{
-	uint32_t hash = key_hash(key);
-	struct index_node *node = table_find(&index->table, hash, key_same, key);
-
-	if (node)
-		return node;
-	node = node_new(index, arena);
-	if (!node)
-		return NULL;
-	node->key = *key;
-	return table_add(&index->table, arena, hash, node) < 0 ? NULL : node;
-}
-
-static int node_add(struct index_node *node, struct arena *arena, const struct index_range *range)
-{
-	struct link *link = node->last ? arena_alloc(arena, sizeof(*link)) : &node->ranges;
-
-	if (!link)
-		return -1;
-	link->range = *range;
-	if (node->last)
-		node->last->next = link;
-	node->last = link;
-	node->count++;
-	return 0;
+	if (!index->any)
+		index->any = arena_alloc(arena, sizeof(*index->any));
+	return index->any ? &index->any->ranges : NULL;
 }
 
 int index_add(struct index *index, struct arena *arena, const struct in6_addr *ip, uint8_t length,
 	      const struct index_range *range)
 {
-	struct key key = { .length = length };
-	struct index_node *node;
+	struct link *link = arena_alloc(arena, sizeof(*link));
+	struct index_prefix *prefix;
+	struct link_list *list;
 
+	if (!link)
+		return -1;
+	link->range = *range;
 	if (!ip) {
-		if (!index->any)
-			index->any = node_new(index, arena);
-		node = index->any;
-	} else {
-		memcpy(key.ip, ip, sizeof(key.ip));
-		if (prefix_note(index, arena, &key, range) < 0)
+		list = any_get(index, arena);
+		if (!list)
 			return -1;
-		node = node_get(index, arena, &key);
+	} else {
+		memcpy(&link->ip, ip, sizeof(link->ip));
+		prefix = prefix_get(index, arena, &link->ip, length);
+		if (!prefix)
+			return -1;
+		for (unsigned i = 0; i < INDEX_PROTOCOLS; i++)
+			if (range->protocols >> i & 1 && range->rank < prefix->first[i])
+				prefix->first[i] = range->rank;
+		list = &prefix->ranges;
 	}
-	return node ? node_add(node, arena, range) : -1;
+	list_append(list, link);
+	return 0;
 }
 
 static void sift_down(uint32_t *heap, size_t count, size_t at)
@@ -234,7 +209,7 @@ static size_t cells_cut(const struct scratch *scratch, const struct index_node *
 {
 	size_t count = 0;
 
-	for (const struct link *link = &node->ranges; link; link = link->next) {
+	for (const struct link *link = node->ranges.head; link; link = link->next) {
 		if (!(link->range.protocols >> slot & 1))
 			continue;
 		scratch->cuts[count++] = link->range.low;
@@ -246,7 +221,7 @@ static size_t cells_cut(const struct scratch *scratch, const struct index_node *
 		scratch->owner[i] = INDEX_NONE;
 		scratch->next[i] = (uint32_t)i;
 	}
-	for (const struct link *link = &node->ranges; link; link = link->next) {
+	for (const struct link *link = node->ranges.head; link; link = link->next) {
 		const struct index_range *range = &link->range;
 		uint32_t cell;
 
@@ -266,7 +241,7 @@ static size_t cells_cut(const struct scratch *scratch, const struct index_node *
 static int slot_build(struct slot *slot, struct arena *arena, const struct scratch *scratch,
 		      size_t cuts)
 {
-	struct segment *segments;
+	struct index_range *segments;
 	uint32_t count = 0;
 
 	slot->first = INDEX_NONE;
@@ -296,27 +271,32 @@ static int slot_build(struct slot *slot, struct arena *arena, const struct scrat
 
 static bool protocols_alike(const struct index_node *node)
 {
-	for (const struct link *link = &node->ranges; link; link = link->next)
+	for (const struct link *link = node->ranges.head; link; link = link->next)
 		if (link->range.protocols != (1 << INDEX_PROTOCOLS) - 1)
 			return false;
 	return true;
 }
 
+/* One range is its own segment. */
 static void single_build(struct index_node *node)
 {
-	const struct index_range *range = &node->ranges.range;
+	const struct index_range *range = &node->ranges.head->range;
 
-	node->single = (struct segment){ range->low, range->high, range->rank };
 	for (unsigned i = 0; i < INDEX_PROTOCOLS; i++)
 		node->slots[i] = range->protocols >> i & 1
-					 ? (struct slot){ &node->single, 1, range->rank }
+					 ? (struct slot){ range, 1, range->rank }
 					 : (struct slot){ NULL, 0, INDEX_NONE };
 }
 
 static int node_build(struct index_node *node, struct arena *arena, const struct scratch *scratch)
 {
-	bool alike = protocols_alike(node);
+	bool alike;
 
+	if (node->ranges.count == 1) {
+		single_build(node);
+		return 0;
+	}
+	alike = protocols_alike(node);
 	for (unsigned i = 0; i < INDEX_PROTOCOLS; i++) {
 		if (alike && i > 0)
 			node->slots[i] = node->slots[0];
@@ -327,33 +307,100 @@ static int node_build(struct index_node *node, struct arena *arena, const struct
 	return 0;
 }
 
+static inline struct index_node *node_find(const struct index_prefix *prefix,
+					   const struct ip_bits *ip, uint32_t hash)
+{
+	struct index_node *node;
+
+	HASH_FIND_BYHASHVALUE(hh, prefix->nodes, ip, sizeof(*ip), hash, node);
+	return node;
+}
+
+/* The node of an address, made when there is none. */
+static struct index_node *node_get(struct index_prefix *prefix, struct arena *arena,
+				   unsigned buckets_log2, const struct ip_bits *ip)
+{
+	uint32_t hash = hash_words(ip->words[0], ip->words[1]);
+	struct index_node *node = node_find(prefix, ip, hash);
+
+	if (node)
+		return node;
+	node = arena_alloc(arena, sizeof(*node));
+	if (!node)
+		return NULL;
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, prefix->nodes, ip, sizeof(*ip), hash, node);
+	return node->hh.tbl ? node : NULL;
+}
+
+/* At least as many buckets as ranges: they need not grow, and a look-up sees one node or none. */
+static unsigned log2_up(uint32_t count)
+{
+	return count < 2 ? 0 : 32 - (unsigned)__builtin_clz(count - 1);
+}
+
+/* Gives the ranges of a prefix length to nodes, and says how many the largest of these has. */
+static int nodes_make(struct index_prefix *prefix, struct arena *arena, uint32_t *largest)
+{
+	unsigned buckets_log2 = log2_up(prefix->ranges.count);
+	struct link *next;
+
+	for (struct link *link = prefix->ranges.head; link; link = next) {
+		struct index_node *node = node_get(prefix, arena, buckets_log2, &link->ip);
+
+		if (!node)
+			return -1;
+		next = link->next;
+		list_append(&node->ranges, link);
+		if (node->ranges.count > *largest)
+			*largest = node->ranges.count;
+	}
+	return 0;
+}
+
+static int nodes_build(const struct index_prefix *prefix, struct arena *arena,
+		       const struct scratch *scratch)
+{
+	for (struct index_node *node = prefix->nodes; node; node = node->hh.next)
+		if (node_build(node, arena, scratch) < 0)
+			return -1;
+	return 0;
+}
+
+static int scratch_init(struct scratch *scratch, struct arena *arena, uint32_t ranges)
+{
+	size_t cuts = 2 * (size_t)ranges;
+
+	scratch->cuts = arena_alloc(arena, 3 * cuts * sizeof(uint32_t));
+	if (!scratch->cuts)
+		return -1;
+	scratch->owner = scratch->cuts + cuts;
+	scratch->next = scratch->owner + cuts;
+	return 0;
+}
+
 int index_build(struct index *index, struct arena *arena)
 {
+	uint32_t largest = index->any ? index->any->ranges.count : 0;
 	struct scratch scratch = { 0 };
-	size_t largest = 1;
 
-	for (struct index_node *node = index->nodes; node; node = node->next)
-		if (node->count > largest)
-			largest = node->count;
-	if (largest > 1) {
-		scratch.cuts = arena_alloc(arena, 3 * 2 * largest * sizeof(uint32_t));
-		if (!scratch.cuts)
-			return -1;
-		scratch.owner = scratch.cuts + 2 * largest;
-		scratch.next = scratch.owner + 2 * largest;
-	}
-	for (struct index_node *node = index->nodes; node; node = node->next) {
-		if (node->count == 1)
-			single_build(node);
-		else if (node_build(node, arena, &scratch) < 0)
-			return -1;
-	}
+	for (unsigned v4 = 0; v4 < 2; v4++)
+		for (struct index_prefix *at = index->prefixes[v4]; at; at = at->next)
+			if (nodes_make(at, arena, &largest) < 0)
+				return -1;
+	if (largest > 1 && scratch_init(&scratch, arena, largest) < 0)
+		return -1;
+	if (index->any && node_build(index->any, arena, &scratch) < 0)
+		return -1;
+	for (unsigned v4 = 0; v4 < 2; v4++)
+		for (const struct index_prefix *at = index->prefixes[v4]; at; at = at->next)
+			if (nodes_build(at, arena, &scratch) < 0)
+				return -1;
 	return 0;
 }
 
 static inline uint32_t segment_find(const struct slot *slot, uint16_t port)
 {
-	const struct segment *at = slot->segments;
+	const struct index_range *at = slot->segments;
 	uint32_t count = slot->count;
 
 	if (count == 0)
@@ -369,21 +416,20 @@ static inline uint32_t segment_find(const struct slot *slot, uint16_t port)
 }
 
 /* The best of `best` and of what the prefixes in a list say. */
-static inline uint32_t prefixes_find(const struct index *index, const struct index_prefix *prefix,
-				     const uint64_t ip[2], unsigned slot, uint16_t port,
-				     uint32_t best)
+static inline uint32_t prefixes_find(const struct index_prefix *prefix, const struct ip_bits *ip,
+				     unsigned slot, uint16_t port, uint32_t best)
 {
 	for (; prefix; prefix = prefix->next) {
-		const struct key key = {
-			.ip = { ip[0] & prefix->mask[0], ip[1] & prefix->mask[1] },
-			.length = prefix->length,
-		};
+		const struct ip_bits key = { {
+			ip->words[0] & prefix->mask.words[0],
+			ip->words[1] & prefix->mask.words[1],
+		} };
 		const struct index_node *node;
 		uint32_t rank;
 
 		if (prefix->first[slot] >= best)
 			continue;
-		node = table_find(&index->table, key_hash(&key), key_same, &key);
+		node = node_find(prefix, &key, hash_words(key.words[0], key.words[1]));
 		if (!node || node->slots[slot].first >= best)
 			continue;
 		rank = segment_find(&node->slots[slot], port);
@@ -397,12 +443,12 @@ uint32_t index_find(const struct index *index, unsigned slot, const struct in6_a
 		    uint16_t port)
 {
 	uint32_t best = index->any ? segment_find(&index->any->slots[slot], port) : INDEX_NONE;
-	uint64_t bits[2];
+	struct ip_bits bits;
 
-	memcpy(bits, ip, sizeof(bits));
-	if (!ip_is_v4(bits))
-		return prefixes_find(index, index->prefixes[0], bits, slot, port, best);
+	memcpy(&bits, ip, sizeof(bits));
+	if (!ip_is_v4(&bits))
+		return prefixes_find(index->prefixes[0], &bits, slot, port, best);
 	/* The first half is known now: the compiler makes a shorter loop of the same lines. */
-	bits[0] = 0;
-	return prefixes_find(index, index->prefixes[1], bits, slot, port, best);
+	bits.words[0] = 0;
+	return prefixes_find(index->prefixes[1], &bits, slot, port, best);
 }

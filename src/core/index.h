@@ -4,7 +4,6 @@
 #ifndef IP2VSOCK_CORE_INDEX_H
 #define IP2VSOCK_CORE_INDEX_H
 
-#include "core/table.h"
 #include "ip2vsock/arena.h"
 
 #include <netinet/in.h>
@@ -22,9 +21,7 @@ struct index_range {
 
 /* All zero is an empty index. */
 struct index {
-	struct table table;		  /* of nodes, by prefix */
-	struct index_node *nodes, *last;  /* in order of their first range */
-	struct index_node *any;		  /* the ranges of '*'; also among nodes */
+	struct index_node *any;		  /* the ranges of '*' */
 	struct index_prefix *prefixes[2]; /* the lengths in use, of IPv6 and of IPv4 */
 };
 

@@ -37,25 +37,37 @@ static bool handlers_restart(void)
 	return true;
 }
 
-/*
- * A signal cancels an attempt on AF_VSOCK. On TCP it goes on: connect is restarted (SA_RESTART), or says EINTR
- * and completes in the background (connect(2)). Which handler ran cannot be known; where they do not
- * all restart, the program is ready for EINTR. Fails with EINTR when the attempt goes on.
- */
-static int connect_patiently(int fd, const struct transport *transport, const struct endpoint *to)
+/* Waits for an attempt in progress, whatever signals come. */
+static int attempt_wait(int fd)
 {
-	int result, flags, error;
+	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+	int error;
 
-	while ((result = connect_endpoint(fd, transport, to)) < 0 && errno == EINTR && handlers_restart())
-		;
-	if (result == 0 || errno != EINTR)
-		return result;
-	flags = REAL(fcntl)(fd, F_GETFL);
+	while (poll(&poll_fd, 1, -1) < 0)
+		if (errno != EINTR)
+			return -1;
+	error = option_int(fd, SOL_SOCKET, SO_ERROR);
+	return error ? fail(error_of_connect(error)) : 0;
+}
+
+/*
+ * A signal cancels a blocking attempt on AF_VSOCK. On TCP it goes on: connect is restarted (SA_RESTART), or says
+ * EINTR and completes in the background (connect(2)). So does a second, non-blocking attempt, on a socket that was
+ * not used for the first: the peer may still hold that one's port. Which handler ran cannot be known; where they do
+ * not all restart, the program is ready for EINTR.
+ */
+static int connect_interrupted(int fd, const struct transport *transport, const struct endpoint *to)
+{
+	int flags = REAL(fcntl)(fd, F_GETFL), result, error;
+
 	REAL(fcntl)(fd, F_SETFL, flags | O_NONBLOCK);
 	result = connect_endpoint(fd, transport, to);
+	if (result < 0 && errno == EINPROGRESS)
+		result = handlers_restart() ? attempt_wait(fd) : fail(EINTR);
 	error = errno;
 	REAL(fcntl)(fd, F_SETFL, flags);
-	return result == 0 || error == EINPROGRESS ? fail(EINTR) : fail(error);
+	errno = error;
+	return result;
 }
 
 /* Keeps what the program bound in the socket, as getsockname will show it after connect. */
@@ -65,44 +77,62 @@ static void source_keep(int made, const struct ip_addr *source)
 		mark_source_set(made, ip_addr_v4(source));
 }
 
+/* A socket like fd on the transport of this process, bound and marked. `source` is where fd is bound, or NULL. */
+static int client_make(int fd, const struct socket_state *state, const struct mark *mark,
+		       const struct ip_addr *source)
+{
+	const struct transport *transport = settings()->transport;
+	struct endpoint from = {VMADDR_CID_ANY, source ? source->port : 0};
+	int made = socket_make(fd, state->hint, transport->domain);
+
+	if (made < 0)
+		return fail(error_of_socket(errno));
+	if (source)
+		source_keep(made, source);
+	if (((source && bind_endpoint(made, transport, &from) == 0) ||
+	     bind_ephemeral(made, transport, &from) == 0) &&
+	    mark_set(made, transport, mark) == 0)
+		return made;
+	close_quietly(made);
+	return -1;
+}
+
 /*
  * A new socket, connected (or connecting) to the target, then put in the place of fd. In that order, so that a
- * failed connect leaves the program's descriptor exactly as it was. `source` is where fd is
- * bound, or NULL. result: 0 or -1 with EINPROGRESS or EINTR when it was retargeted.
+ * failed connect leaves the program's descriptor exactly as it was. result: 0 or -1 with EINPROGRESS or EINTR
+ * when it was retargeted.
  */
 static int connect_fresh(int fd, const struct socket_state *state, const struct ip_addr *addr,
 			 const struct target *target, const struct ip_addr *source)
 {
 	const struct transport *transport = settings()->transport;
-	struct endpoint from = {VMADDR_CID_ANY, source ? source->port : 0};
 	struct mark mark = {.kind = MARK_PEER, .addr = *addr};
-	int made = socket_make(fd, state->hint, transport->domain), result, error;
+	int made, result, error;
 
-	if (made < 0)
-		return fail(error_of_socket(errno));
-	mark.flags = state->kind == KIND_OURS ? state->mark.flags & (MARK_INET6 | MARK_V6ONLY | MARK_NODELAY)
-					      : tcp_flags(fd, state->hint);
+	mark.flags = state->kind == KIND_OURS ? state->mark.flags : tcp_flags(fd, state->hint);
 	if (state->family == AF_INET6)
 		mark.flags |= MARK_INET6;
-	if (source)
-		source_keep(made, source);
-	if ((!source || bind_endpoint(made, transport, &from) < 0) &&
-	    bind_ephemeral(made, transport, &from) < 0)
-		goto failed;
-	if (mark_set(made, transport, &mark) < 0)
-		goto failed;
-	result = connect_patiently(made, transport, &target->to);
+	made = client_make(fd, state, &mark, source);
+	if (made < 0)
+		return -1;
+	result = connect_endpoint(made, transport, &target->to);
+	if (result < 0 && errno == EINTR) {
+		close_quietly(made);
+		made = client_make(fd, state, &mark, source);
+		if (made < 0)
+			return -1;
+		result = connect_interrupted(made, transport, &target->to);
+	}
 	error = errno;
-	if (result < 0 && error != EINPROGRESS && error != EINTR)
-		goto failed;
+	if (result < 0 && error != EINPROGRESS && error != EINTR) {
+		close_quietly(made);
+		return -1;
+	}
 	if (socket_install(fd, state->hint, made) < 0)
 		return fail(error_of_socket(errno));
 	hint_clear(fd);
 	errno = error;
 	return result;
-failed:
-	close_quietly(made);
-	return -1;
 }
 
 /*
@@ -133,7 +163,9 @@ static int connect_again(int fd, const struct socket_state *state, const struct 
 		return fail(EISCONN);
 	if (transport != settings()->transport)
 		return connect_fresh(fd, state, addr, target, bound ? &state->mark.addr : NULL);
-	result = connect_patiently(fd, transport, &target->to);
+	result = connect_endpoint(fd, transport, &target->to);
+	if (result < 0 && errno == EINTR)
+		result = connect_interrupted(fd, transport, &target->to);
 	error = errno;
 	if (result < 0 && error == EALREADY) {
 		error = attempt_result(fd);
