@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ioctl: FIONBIO on a pending socket, and the queue lengths that AF_VSOCK cannot tell. */
+/* ioctl, isatty: FIONBIO on a pending socket, and questions that AF_VSOCK cannot answer. */
 #include "preload/decide.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/socket.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -21,6 +22,8 @@ static int peek_length(int fd, int *out)
 	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++)
 		parts[i] = (struct iovec){scratch, sizeof scratch};
 	got = REAL(recvmsg)(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+	if (got < 0 && option_int(fd, SOL_SOCKET, SO_ACCEPTCONN))
+		return fail(EINVAL);
 	*out = got < 0 ? 0 : (int)got;
 	return 0;
 }
@@ -45,6 +48,14 @@ static int answer(int fd, unsigned long request, void *argument)
 	}
 	errno = error;
 	return -1;
+}
+
+/* AF_VSOCK of Linux 6.1 does not know what a terminal is. */
+static int not_a_terminal(int result)
+{
+	if (result < 0 && errno == EOPNOTSUPP)
+		errno = ENOTTY;
+	return result;
 }
 
 HOOK int ioctl(int fd, unsigned long request, ...)
@@ -74,7 +85,18 @@ HOOK int ioctl(int fd, unsigned long request, ...)
 		if (result < 0 && (errno == EOPNOTSUPP || errno == ENOTTY) && argument)
 			return answer(fd, request, argument);
 		return result;
+	case TCGETS:
+		return not_a_terminal(result);
 	default:
 		return result;
 	}
+}
+
+HOOK int isatty(int fd)
+{
+	int result = REAL(isatty)(fd);
+
+	if (!result)
+		not_a_terminal(-1);
+	return result;
 }

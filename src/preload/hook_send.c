@@ -2,8 +2,8 @@
 /* sendto, sendmsg, sendmmsg with an address: nothing for a mapped address leaves on the network. */
 #include "preload/decide.h"
 #include "preload/hooks.h"
-#include "preload/log.h"
 #include "preload/real.h"
+#include "preload/socket.h"
 
 #include <errno.h>
 
@@ -18,7 +18,6 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 {
 	struct socket_state state;
 	struct target target;
-	static bool said;
 
 	if (!ip_addr_read(name, len, addr))
 		return ROAD_REAL;
@@ -29,8 +28,7 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 		return ROAD_REFUSED;
 	}
 	if (state.kind == KIND_UDP) {
-		log_say_once(&said, "UDP to a vsock target is not available yet: refused");
-		errno = ENETUNREACH;
+		refuse_udp(ENETUNREACH);
 		return ROAD_REFUSED;
 	}
 	if (flags & MSG_FASTOPEN)
