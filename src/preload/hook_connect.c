@@ -224,22 +224,36 @@ static int inet_make(int fd, const struct socket_state *state)
 	return made;
 }
 
+/*
+ * Binds a TCP socket to the port that was chosen on the other transport, as far as it can be had: connections of
+ * before that wait for their end (TIME_WAIT) are not in the way. With `any_port`, otherwise to another one.
+ */
+static int inet_rebind(int fd, const struct ip_addr *source, bool any_port)
+{
+	int reuse = option_int(fd, SOL_SOCKET, SO_REUSEADDR), on = 1, result;
+	struct ip_addr addr = *source;
+	struct sockaddr_storage sa;
+	socklen_t len = ip_addr_write(&addr, &sa);
+
+	REAL(setsockopt)(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	result = REAL(bind)(fd, (struct sockaddr *)&sa, len);
+	REAL(setsockopt)(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
+	if (result == 0 || !any_port)
+		return result;
+	addr.port = 0;
+	return REAL(bind)(fd, (struct sockaddr *)&sa, ip_addr_write(&addr, &sa));
+}
+
 /* Back to a TCP socket, because the program now connects where no rule matches. Bound where the program had
  * bound it, as far as that can be had. */
 static int connect_inet(int fd, const struct socket_state *state, const struct sockaddr *sa, socklen_t len)
 {
-	bool bound = state->mark.kind == MARK_LOCAL;
 	int made = inet_make(fd, state), result, error;
-	struct sockaddr_storage local;
-	struct ip_addr source = state->mark.addr;
 
 	if (made < 0)
 		return -1;
-	if (bound && REAL(bind)(made, (struct sockaddr *)&local, ip_addr_write(&source, &local)) < 0) {
-		source.port = 0;
-		if (REAL(bind)(made, (struct sockaddr *)&local, ip_addr_write(&source, &local)) < 0)
-			goto failed;
-	}
+	if (state->mark.kind == MARK_LOCAL && inet_rebind(made, &state->mark.addr, true) < 0)
+		goto failed;
 	result = REAL(connect)(made, sa, len);
 	error = errno;
 	if (result < 0 && error != EINPROGRESS)
@@ -286,7 +300,6 @@ static int disconnect(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	int saved = errno, result = REAL(connect)(fd, sa, len), error = errno, made;
 	struct socket_state state;
-	struct sockaddr_storage local;
 
 	if (result == 0)
 		return 0;
@@ -297,7 +310,7 @@ static int disconnect(int fd, const struct sockaddr *sa, socklen_t len)
 	if (made < 0)
 		return -1;
 	if (state.mark.kind == MARK_LOCAL)
-		REAL(bind)(made, (struct sockaddr *)&local, ip_addr_write(&state.mark.addr, &local));
+		inet_rebind(made, &state.mark.addr, false);
 	if (socket_install(fd, state.hint, made) < 0)
 		return fail(error_of_socket(errno));
 	hint_clear(fd);

@@ -44,19 +44,18 @@ static const struct {
 	const char *name;
 	void (*go)(int fd);
 } steps[] = {
-	{ "connect", go_connect },
-	{ "bind", go_bind },
-	{ "bind, listen", go_bind_and_listen },
-	{ "bind to port 0, connect", go_bind_and_connect },
+	{"connect", go_connect},
+	{"bind", go_bind},
+	{"bind, listen", go_bind_and_listen},
+	{"bind to port 0, connect", go_bind_and_connect},
 };
 
 static void say_flags(const char *step, int fd)
 {
 	const int flags = fcntl(fd, F_GETFL);
 
-	say("%s: O_NONBLOCK %s, FD_CLOEXEC %s, O_ASYNC %s, access mode %d", step,
-	    yes_no(flags & O_NONBLOCK), yes_no(fcntl(fd, F_GETFD) & FD_CLOEXEC),
-	    yes_no(flags & O_ASYNC), flags & O_ACCMODE);
+	say("%s: O_NONBLOCK %s, FD_CLOEXEC %s, O_ASYNC %s, access mode %d", step, yes_no(flags & O_NONBLOCK),
+	    yes_no(fcntl(fd, F_GETFD) & FD_CLOEXEC), yes_no(flags & O_ASYNC), flags & O_ACCMODE);
 }
 
 static void plain_flags(void)
@@ -72,7 +71,7 @@ static void plain_flags(void)
 
 static void flags_of_socket(void)
 {
-	static const int flags[] = { SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK | SOCK_CLOEXEC };
+	static const int flags[] = {SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK | SOCK_CLOEXEC};
 
 	for (size_t k = 0; k < N_ELEMENTS(flags); k++) {
 		for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
@@ -134,7 +133,7 @@ static void async_owner_and_signal(void)
 	signal(SIGUSR1, SIG_IGN);
 	for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
 		const int fd = open_socket(0);
-		struct f_owner_ex owner = { .type = F_OWNER_PGRP };
+		struct f_owner_ex owner = {.type = F_OWNER_PGRP};
 
 		if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, SIGUSR1) < 0 ||
 		    fcntl(fd, F_SETFL, O_ASYNC) < 0)
@@ -152,10 +151,10 @@ static void async_owner_and_signal(void)
 static void async_owner_by_thread_and_group(void)
 {
 	for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
-		static const __typeof__(((struct f_owner_ex *)0)->type) types[] = { F_OWNER_TID, F_OWNER_PGRP };
+		static const __typeof__(((struct f_owner_ex *)0)->type) types[] = {F_OWNER_TID, F_OWNER_PGRP};
 
 		for (size_t k = 0; k < N_ELEMENTS(types); k++) {
-			struct f_owner_ex owner = { .type = types[k] };
+			struct f_owner_ex owner = {.type = types[k]};
 			const int fd = open_socket(0);
 			pid_t want;
 
@@ -206,16 +205,11 @@ static const struct {
 	const char *name;
 	int level, option, value;
 } numbers[] = {
-	{ "SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1 },
-	{ "SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 1 },
-	{ "SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 1 },
-	{ "SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, 7 },
-	{ "SO_PRIORITY", SOL_SOCKET, SO_PRIORITY, 5 },
-	{ "SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 50000 },
-	{ "SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 60000 },
-	{ "SO_DONTROUTE", SOL_SOCKET, SO_DONTROUTE, 1 },
-	{ "SO_BROADCAST", SOL_SOCKET, SO_BROADCAST, 1 },
-	{ "SO_TIMESTAMP", SOL_SOCKET, SO_TIMESTAMP, 1 },
+	{"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1}, {"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 1},
+	{"SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 1}, {"SO_RCVLOWAT", SOL_SOCKET, SO_RCVLOWAT, 7},
+	{"SO_PRIORITY", SOL_SOCKET, SO_PRIORITY, 5},   {"SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 50000},
+	{"SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 60000},   {"SO_DONTROUTE", SOL_SOCKET, SO_DONTROUTE, 1},
+	{"SO_BROADCAST", SOL_SOCKET, SO_BROADCAST, 1}, {"SO_TIMESTAMP", SOL_SOCKET, SO_TIMESTAMP, 1},
 };
 
 /* Options are tried one by one, each on its own socket, so that one that is lost has a name. */
@@ -255,17 +249,16 @@ static void options_after(void)
 /* An option that nobody set keeps the value a fresh socket has. */
 static void options_untouched(void)
 {
-	static const int some[] = { SO_KEEPALIVE, SO_OOBINLINE, SO_RCVLOWAT, SO_PRIORITY,
-				    SO_DONTROUTE, SO_BROADCAST, SO_TYPE,     SO_DOMAIN,
-				    SO_PROTOCOL,  SO_ERROR,	SO_TIMESTAMP };
+	static const int some[] = {SO_KEEPALIVE, SO_OOBINLINE, SO_RCVLOWAT, SO_PRIORITY,
+				   SO_DONTROUTE, SO_BROADCAST, SO_TYPE,	    SO_DOMAIN,
+				   SO_PROTOCOL,	 SO_ERROR,     SO_TIMESTAMP};
 
 	for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
 		const int fd = open_socket(0);
 
 		steps[i].go(fd);
 		for (size_t k = 0; k < N_ELEMENTS(some); k++)
-			say("%s: option %d is %d", steps[i].name, some[k],
-			    option(fd, SOL_SOCKET, some[k]));
+			say("%s: option %d is %d", steps[i].name, some[k], option(fd, SOL_SOCKET, some[k]));
 		close(fd);
 	}
 }
@@ -273,8 +266,8 @@ static void options_untouched(void)
 static void linger(void)
 {
 	for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
-		const struct linger want = { .l_onoff = 1, .l_linger = 3 };
-		struct linger got = { 0 };
+		const struct linger want = {.l_onoff = 1, .l_linger = 3};
+		struct linger got = {0};
 		socklen_t len = sizeof(got);
 		const int fd = open_socket(0);
 
@@ -282,7 +275,7 @@ static void linger(void)
 		steps[i].go(fd);
 		getsockopt(fd, SOL_SOCKET, SO_LINGER, &got, &len);
 		say("%s: linger %d %d", steps[i].name, got.l_onoff, got.l_linger);
-		got = (struct linger){ 0 };
+		got = (struct linger){0};
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &got, sizeof(got));
 		close(fd);
 	}
@@ -290,19 +283,19 @@ static void linger(void)
 
 static void timeouts(void)
 {
-	static const int both[] = { SO_RCVTIMEO, SO_SNDTIMEO };
+	static const int both[] = {SO_RCVTIMEO, SO_SNDTIMEO};
 
 	for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
 		const int fd = open_socket(0);
 
 		for (size_t k = 0; k < 2; k++) {
-			const struct timeval want = { .tv_sec = 3 + (time_t)k, .tv_usec = 500000 };
+			const struct timeval want = {.tv_sec = 3 + (time_t)k, .tv_usec = 500000};
 
 			setsockopt(fd, SOL_SOCKET, both[k], &want, sizeof(want));
 		}
 		steps[i].go(fd);
 		for (size_t k = 0; k < 2; k++) {
-			struct timeval got = { 0 };
+			struct timeval got = {0};
 			socklen_t len = sizeof(got);
 
 			getsockopt(fd, SOL_SOCKET, both[k], &got, &len);
@@ -315,20 +308,20 @@ static void timeouts(void)
 
 static void timeout_still_works(void)
 {
-	const struct timeval brief = { .tv_usec = 60000 };
+	const struct timeval brief = {.tv_usec = 60000};
 	const int fd = open_socket(0);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &brief, sizeof(brief));
 	go_connect(fd);
 	errno = 0;
-	say("read: %s", error_name(read(fd, &(char){ 0 }, 1) < 0 ? errno : 0));
+	say("read: %s", error_name(read(fd, &(char){0}, 1) < 0 ? errno : 0));
 }
 
 /* What a listener has is what accept() gives, for the options TCP hands down. */
 static void accepted_inherits(void)
 {
-	const struct timeval want = { .tv_sec = 9 };
-	struct timeval got = { 0 };
+	const struct timeval want = {.tv_sec = 9};
+	struct timeval got = {0};
 	socklen_t len = sizeof(got);
 	const int fd = open_socket(0);
 	const int client = open_socket(0);
@@ -356,21 +349,21 @@ static void accepted_inherits(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "plain-flags", plain_flags },
-		{ "flags-of-socket", flags_of_socket },
-		{ "flags-of-fcntl", flags_of_fcntl },
-		{ "flags-of-ioctl", flags_of_ioctl },
-		{ "flags-taken-back", flags_taken_back },
-		{ "async-owner-and-signal", async_owner_and_signal },
-		{ "async-owner-by-thread-and-group", async_owner_by_thread_and_group },
-		{ "async-signal-arrives", async_signal_arrives },
-		{ "options-before", options_before },
-		{ "options-after", options_after },
-		{ "options-untouched", options_untouched },
-		{ "linger", linger },
-		{ "timeouts", timeouts },
-		{ "timeout-still-works", timeout_still_works },
-		{ "accepted-inherits", accepted_inherits },
+		{"plain-flags", plain_flags},
+		{"flags-of-socket", flags_of_socket},
+		{"flags-of-fcntl", flags_of_fcntl},
+		{"flags-of-ioctl", flags_of_ioctl},
+		{"flags-taken-back", flags_taken_back},
+		{"async-owner-and-signal", async_owner_and_signal},
+		{"async-owner-by-thread-and-group", async_owner_by_thread_and_group},
+		{"async-signal-arrives", async_signal_arrives},
+		{"options-before", options_before},
+		{"options-after", options_after},
+		{"options-untouched", options_untouched},
+		{"linger", linger},
+		{"timeouts", timeouts},
+		{"timeout-still-works", timeout_still_works},
+		{"accepted-inherits", accepted_inherits},
 	};
 
 	return RUN_CASES(cases, argc, argv);

@@ -190,8 +190,7 @@ UNUSED static const char *name_text(const void *sa)
 	if (any->sa_family == AF_INET)
 		inet_ntop(AF_INET, &((const struct sockaddr_in *)sa)->sin_addr, address, sizeof(address));
 	else if (any->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)sa)->sin6_addr, address,
-			  sizeof(address));
+		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)sa)->sin6_addr, address, sizeof(address));
 	if (port == 0)
 		snprintf(port_text, sizeof(port_text), "0");
 	else if (port >= here_port && port < here_port + 10)
@@ -202,7 +201,7 @@ UNUSED static const char *name_text(const void *sa)
 
 UNUSED static struct place own_name(int fd)
 {
-	struct place place = { .len = sizeof(place.sa) };
+	struct place place = {.len = sizeof(place.sa)};
 
 	if (getsockname(fd, (struct sockaddr *)&place.sa, &place.len) < 0)
 		die("getsockname");
@@ -211,7 +210,7 @@ UNUSED static struct place own_name(int fd)
 
 UNUSED static struct place peer_name(int fd)
 {
-	struct place place = { .len = sizeof(place.sa) };
+	struct place place = {.len = sizeof(place.sa)};
 
 	if (getpeername(fd, (struct sockaddr *)&place.sa, &place.len) < 0)
 		die("getpeername");
@@ -241,8 +240,8 @@ UNUSED static const char *own_text(int fd)
 
 UNUSED static void say_names(const char *who, int fd)
 {
-	struct place own = { .len = sizeof(own.sa) };
-	struct place peer = { .len = sizeof(peer.sa) };
+	struct place own = {.len = sizeof(own.sa)};
+	struct place peer = {.len = sizeof(peer.sa)};
 
 	if (getsockname(fd, (struct sockaddr *)&own.sa, &own.len) < 0)
 		say("%s: getsockname: %s", who, error_name(errno));
@@ -387,7 +386,7 @@ UNUSED static void say_talk(const char *who, int client, int server)
 
 UNUSED static bool wait_for(int fd, short events, int timeout_ms)
 {
-	struct pollfd poll_fd = { .fd = fd, .events = events };
+	struct pollfd poll_fd = {.fd = fd, .events = events};
 	int rc;
 
 	do

@@ -34,9 +34,11 @@ static const struct {
 	const char *name;
 	int (*copy)(int fd);
 } ways[] = {
-	{ "dup", by_dup },	  { "dup2", by_dup2 },
-	{ "dup3", by_dup3 },	  { "F_DUPFD", by_dupfd },
-	{ "F_DUPFD_CLOEXEC", by_dupfd_cloexec },
+	{"dup", by_dup},
+	{"dup2", by_dup2},
+	{"dup3", by_dup3},
+	{"F_DUPFD", by_dupfd},
+	{"F_DUPFD_CLOEXEC", by_dupfd_cloexec},
 };
 
 static int must_copy(size_t way, int fd)
@@ -66,7 +68,7 @@ static void copy_before_connect(void)
 		    yes_no(fcntl(copy, F_GETFD) & FD_CLOEXEC));
 		close(fd);
 		close(copy);
-		say("server sees the end: %s", yes_no(read(server, &(char){ 0 }, 1) == 0));
+		say("server sees the end: %s", yes_no(read(server, &(char){0}, 1) == 0));
 		close(server);
 	}
 }
@@ -127,9 +129,9 @@ static void closing_either(void)
 		say_talk("the one left", fd[!which], server);
 		errno = 0;
 		say("server has nothing to read: %s",
-		    error_name(recv(server, &(char){ 0 }, 1, MSG_DONTWAIT) < 0 ? errno : 0));
+		    error_name(recv(server, &(char){0}, 1, MSG_DONTWAIT) < 0 ? errno : 0));
 		close(fd[!which]);
-		say("now the end: %s", yes_no(read(server, &(char){ 0 }, 1) == 0));
+		say("now the end: %s", yes_no(read(server, &(char){0}, 1) == 0));
 		close(server);
 	}
 }
@@ -167,7 +169,7 @@ static void many_copies(void)
 	for (int i = 0; i < 20; i++) {
 		char byte = 0;
 
-		write_all(copy[i], &(char){ (char)('a' + i) }, 1);
+		write_all(copy[i], &(char){(char)('a' + i)}, 1);
 		read_all(server, &byte, 1);
 		good += byte == 'a' + i;
 	}
@@ -248,16 +250,16 @@ static void neighbours_stay(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "copy-before-connect", copy_before_connect },
-		{ "connect-by-the-copy", connect_by_the_copy },
-		{ "first-closed-before-connect", first_closed_before_connect },
-		{ "closing-either", closing_either },
-		{ "copy-before-bind", copy_before_bind },
-		{ "many-copies", many_copies },
-		{ "copy-shares-flags", copy_shares_flags },
-		{ "copy-after-connect", copy_after_connect },
-		{ "number-of-a-copy-reused", number_of_a_copy_reused },
-		{ "neighbours-stay", neighbours_stay },
+		{"copy-before-connect", copy_before_connect},
+		{"connect-by-the-copy", connect_by_the_copy},
+		{"first-closed-before-connect", first_closed_before_connect},
+		{"closing-either", closing_either},
+		{"copy-before-bind", copy_before_bind},
+		{"many-copies", many_copies},
+		{"copy-shares-flags", copy_shares_flags},
+		{"copy-after-connect", copy_after_connect},
+		{"number-of-a-copy-reused", number_of_a_copy_reused},
+		{"neighbours-stay", neighbours_stay},
 	};
 
 	return RUN_CASES(cases, argc, argv);

@@ -63,7 +63,7 @@ static void connect_without_room(void)
 {
 	const int listener = listen_at(here(0), 8);
 	const int epoll = epoll_create1(0);
-	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = 77 };
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = 77};
 	const int fd = prepared();
 	const int copy = dup(fd);
 	rlim_t before;
@@ -176,13 +176,13 @@ static void connect_with_room_for_one(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "connect-without-room", connect_without_room },
-		{ "first-call-without-room", first_call_without_room },
-		{ "connect-unmatched-without-room", connect_unmatched_without_room },
-		{ "bind-without-room", bind_without_room },
-		{ "listen-without-room", listen_without_room },
-		{ "accept-without-room", accept_without_room },
-		{ "connect-with-room-for-one", connect_with_room_for_one },
+		{"connect-without-room", connect_without_room},
+		{"first-call-without-room", first_call_without_room},
+		{"connect-unmatched-without-room", connect_unmatched_without_room},
+		{"bind-without-room", bind_without_room},
+		{"listen-without-room", listen_without_room},
+		{"accept-without-room", accept_without_room},
+		{"connect-with-room-for-one", connect_with_room_for_one},
 	};
 
 	return RUN_CASES(cases, argc, argv);

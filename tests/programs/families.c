@@ -41,7 +41,7 @@ static int listen_on(struct place place, int only)
 static void meet(int listener, struct place to)
 {
 	const int fd = open_family(family_of(to));
-	struct place from = { .len = sizeof(from.sa) };
+	struct place from = {.len = sizeof(from.sa)};
 	int server;
 
 	if (say_call("connect", do_connect(fd, to)) < 0) {
@@ -118,10 +118,10 @@ static void both_wildcards_with_v6only(void)
 {
 	const int four = listen_on(at("0.0.0.0", 0), -1);
 	const int six = listen_on(at("::", 0), 1);
-	const struct place to[] = { at("127.0.0.1", 0), at("::1", 0), at("::ffff:127.0.0.1", 0) };
+	const struct place to[] = {at("127.0.0.1", 0), at("::1", 0), at("::ffff:127.0.0.1", 0)};
 
 	for (size_t i = 0; i < N_ELEMENTS(to); i++) {
-		struct pollfd waiting[2] = { { .fd = four, .events = POLLIN }, { .fd = six, .events = POLLIN } };
+		struct pollfd waiting[2] = {{.fd = four, .events = POLLIN}, {.fd = six, .events = POLLIN}};
 		const int fd = open_family(family_of(to[i]));
 		int server;
 
@@ -253,7 +253,7 @@ static void wrong_families(void)
 /* Longer lengths than the address needs, odd alignment, and memory that cannot be written. */
 static void sockaddr_in_odd_places(void)
 {
-	static const char *const text[] = { "127.0.0.1", "::1" };
+	static const char *const text[] = {"127.0.0.1", "::1"};
 
 	for (size_t i = 0; i < 2; i++) {
 		struct place to = at(text[i], 0);
@@ -279,26 +279,26 @@ static void sockaddr_in_odd_places(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "loopback6", loopback6 },
-		{ "wildcard6-from-v6", wildcard6_from_v6 },
-		{ "wildcard6-from-v4", wildcard6_from_v4 },
-		{ "wildcard6-from-v4-mapped", wildcard6_from_v4_mapped },
-		{ "v4-listener-from-v4-mapped", v4_listener_from_v4_mapped },
-		{ "v4-mapped-listener-from-v4", v4_mapped_listener_from_v4 },
-		{ "wildcard4-from-v4-mapped", wildcard4_from_v4_mapped },
-		{ "dual-stack-both-families", dual_stack_both_families },
-		{ "v6only-listener-from-v6", v6only_listener_from_v6 },
-		{ "both-wildcards-with-v6only", both_wildcards_with_v6only },
-		{ "wildcards-without-v6only", wildcards_without_v6only },
-		{ "v6only-reads-back", v6only_reads_back },
-		{ "fresh-name", fresh_name },
-		{ "listen-without-bind6", listen_without_bind6 },
-		{ "port-0-listener6", port_0_listener6 },
-		{ "dual-stack-client", dual_stack_client },
-		{ "refused6", refused6 },
-		{ "v6-then-v4-mapped-on-one-socket", v6_then_v4_mapped_on_one_socket },
-		{ "wrong-families", wrong_families },
-		{ "sockaddr-in-odd-places", sockaddr_in_odd_places },
+		{"loopback6", loopback6},
+		{"wildcard6-from-v6", wildcard6_from_v6},
+		{"wildcard6-from-v4", wildcard6_from_v4},
+		{"wildcard6-from-v4-mapped", wildcard6_from_v4_mapped},
+		{"v4-listener-from-v4-mapped", v4_listener_from_v4_mapped},
+		{"v4-mapped-listener-from-v4", v4_mapped_listener_from_v4},
+		{"wildcard4-from-v4-mapped", wildcard4_from_v4_mapped},
+		{"dual-stack-both-families", dual_stack_both_families},
+		{"v6only-listener-from-v6", v6only_listener_from_v6},
+		{"both-wildcards-with-v6only", both_wildcards_with_v6only},
+		{"wildcards-without-v6only", wildcards_without_v6only},
+		{"v6only-reads-back", v6only_reads_back},
+		{"fresh-name", fresh_name},
+		{"listen-without-bind6", listen_without_bind6},
+		{"port-0-listener6", port_0_listener6},
+		{"dual-stack-client", dual_stack_client},
+		{"refused6", refused6},
+		{"v6-then-v4-mapped-on-one-socket", v6_then_v4_mapped_on_one_socket},
+		{"wrong-families", wrong_families},
+		{"sockaddr-in-odd-places", sockaddr_in_odd_places},
 	};
 
 	return RUN_CASES(cases, argc, argv);

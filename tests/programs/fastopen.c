@@ -12,17 +12,18 @@ static ssize_t by_sendto(int fd, struct place to)
 
 static ssize_t by_sendmsg(int fd, struct place to)
 {
-	struct iovec iov = { (char *)"early", 5 };
-	const struct msghdr message = { .msg_name = &to.sa, .msg_namelen = to.len, .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov = {(char *)"early", 5};
+	const struct msghdr message = {
+		.msg_name = &to.sa, .msg_namelen = to.len, .msg_iov = &iov, .msg_iovlen = 1};
 
 	return sendmsg(fd, &message, MSG_FASTOPEN);
 }
 
 static ssize_t by_sendmmsg(int fd, struct place to)
 {
-	struct iovec iov = { (char *)"early", 5 };
-	struct mmsghdr message = { .msg_hdr = { .msg_name = &to.sa, .msg_namelen = to.len,
-						.msg_iov = &iov, .msg_iovlen = 1 } };
+	struct iovec iov = {(char *)"early", 5};
+	struct mmsghdr message = {
+		.msg_hdr = {.msg_name = &to.sa, .msg_namelen = to.len, .msg_iov = &iov, .msg_iovlen = 1}};
 	const int sent = sendmmsg(fd, &message, 1, MSG_FASTOPEN);
 
 	return sent == 1 ? (ssize_t)message.msg_len : sent;
@@ -32,9 +33,9 @@ static const struct {
 	const char *name;
 	ssize_t (*go)(int fd, struct place to);
 } ways[] = {
-	{ "sendto", by_sendto },
-	{ "sendmsg", by_sendmsg },
-	{ "sendmmsg", by_sendmmsg },
+	{"sendto", by_sendto},
+	{"sendmsg", by_sendmsg},
+	{"sendmmsg", by_sendmmsg},
 };
 
 static void arrives(void)
@@ -97,8 +98,9 @@ static void address_without_a_connection(void)
 	const struct place to = here(0);
 	const int fd = open_socket(0);
 
-	say("sendto: %s", error_name(sendto(fd, "x", 1, MSG_NOSIGNAL, (const struct sockaddr *)&to.sa, to.len) < 0 ?
-					     errno : 0));
+	say("sendto: %s",
+	    error_name(sendto(fd, "x", 1, MSG_NOSIGNAL, (const struct sockaddr *)&to.sa, to.len) < 0 ? errno
+												     : 0));
 }
 
 static void connect_option(void)
@@ -119,12 +121,12 @@ static void connect_option(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "arrives", arrives },
-		{ "refused", refused },
-		{ "unmatched", unmatched },
-		{ "address-on-a-connection", address_on_a_connection },
-		{ "address-without-a-connection", address_without_a_connection },
-		{ "connect-option", connect_option },
+		{"arrives", arrives},
+		{"refused", refused},
+		{"unmatched", unmatched},
+		{"address-on-a-connection", address_on_a_connection},
+		{"address-without-a-connection", address_without_a_connection},
+		{"connect-option", connect_option},
 	};
 
 	return RUN_CASES(cases, argc, argv);

@@ -12,17 +12,18 @@ static int by_sendto(int fd, struct place to)
 
 static int by_sendmsg(int fd, struct place to)
 {
-	struct iovec iov = { (char *)"x", 1 };
-	const struct msghdr message = { .msg_name = &to.sa, .msg_namelen = to.len, .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov = {(char *)"x", 1};
+	const struct msghdr message = {
+		.msg_name = &to.sa, .msg_namelen = to.len, .msg_iov = &iov, .msg_iovlen = 1};
 
 	return (int)sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
 static int by_sendmmsg(int fd, struct place to)
 {
-	struct iovec iov = { (char *)"x", 1 };
-	struct mmsghdr message = { .msg_hdr = { .msg_name = &to.sa, .msg_namelen = to.len,
-						.msg_iov = &iov, .msg_iovlen = 1 } };
+	struct iovec iov = {(char *)"x", 1};
+	struct mmsghdr message = {
+		.msg_hdr = {.msg_name = &to.sa, .msg_namelen = to.len, .msg_iov = &iov, .msg_iovlen = 1}};
 
 	return sendmmsg(fd, &message, 1, MSG_NOSIGNAL);
 }
@@ -46,15 +47,15 @@ int main(int argc, char **argv)
 		int type;
 		int (*go)(int fd, struct place to);
 	} ways[] = {
-		{ "connect", SOCK_STREAM, do_connect },
-		{ "nonblock", SOCK_STREAM, by_nonblocking_connect },
-		{ "bind", SOCK_STREAM, do_bind },
-		{ "fastopen", SOCK_STREAM, by_fastopen },
-		{ "udp-connect", SOCK_DGRAM, do_connect },
-		{ "udp-bind", SOCK_DGRAM, do_bind },
-		{ "udp-sendto", SOCK_DGRAM, by_sendto },
-		{ "udp-sendmsg", SOCK_DGRAM, by_sendmsg },
-		{ "udp-sendmmsg", SOCK_DGRAM, by_sendmmsg },
+		{"connect", SOCK_STREAM, do_connect},
+		{"nonblock", SOCK_STREAM, by_nonblocking_connect},
+		{"bind", SOCK_STREAM, do_bind},
+		{"fastopen", SOCK_STREAM, by_fastopen},
+		{"udp-connect", SOCK_DGRAM, do_connect},
+		{"udp-bind", SOCK_DGRAM, do_bind},
+		{"udp-sendto", SOCK_DGRAM, by_sendto},
+		{"udp-sendmsg", SOCK_DGRAM, by_sendmsg},
+		{"udp-sendmmsg", SOCK_DGRAM, by_sendmmsg},
 	};
 
 	/* Several may be asked for: knock ADDRESS PORT WAY... */

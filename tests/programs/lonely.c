@@ -30,7 +30,7 @@ static void put(const char *path, const char *text)
 
 int main(int argc, char **argv)
 {
-	struct ifreq request = { .ifr_name = "lo" };
+	struct ifreq request = {.ifr_name = "lo"};
 	const unsigned uid = getuid(), gid = getgid();
 	char text[64];
 	int fd;

@@ -48,7 +48,7 @@ static void say_box(const char *what, int rc, socklen_t room, socklen_t len)
 	    rc < 0 ? error_name(error) : "ok", (int)len, yes_no(!outside && written <= room), family);
 }
 
-static const socklen_t rooms[] = { 0, 1, 2, 4, 15, 16, 24, 27, 28, 110, 128 };
+static const socklen_t rooms[] = {0, 1, 2, 4, 15, 16, 24, 27, 28, 110, 128};
 
 static void accept_into(int (*how)(int, struct sockaddr *, socklen_t *), const char *what)
 {
@@ -127,7 +127,7 @@ static void accept_goes_on_after_faults(void)
 
 static void accept4_flags(void)
 {
-	static const int flags[] = { 0, SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK | SOCK_CLOEXEC };
+	static const int flags[] = {0, SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK | SOCK_CLOEXEC};
 	const int listener = listen_at(here(0), 8);
 	int fd;
 
@@ -187,10 +187,8 @@ static void names_null(void)
 	say_call("getpeername, NULL, length", getpeername(pair.server, NULL, &len));
 	say_call("getsockname, buffer, NULL", getsockname(pair.client, (struct sockaddr *)box.bytes, NULL));
 	say_call("getpeername, buffer, NULL", getpeername(pair.client, (struct sockaddr *)box.bytes, NULL));
-	say_call("getsockname, length -1",
-		 getsockname(pair.client, (struct sockaddr *)box.bytes, &minus));
-	say_call("getpeername, length -1",
-		 getpeername(pair.client, (struct sockaddr *)box.bytes, &minus));
+	say_call("getsockname, length -1", getsockname(pair.client, (struct sockaddr *)box.bytes, &minus));
+	say_call("getpeername, length -1", getpeername(pair.client, (struct sockaddr *)box.bytes, &minus));
 	len = 0;
 	say_call("getsockname, NULL, length 0", getsockname(pair.client, NULL, &len));
 	say("length %u", (unsigned)len);
@@ -208,7 +206,7 @@ static void unbound(void)
 static void errors(void)
 {
 	const struct pair pair = connect_pair(0);
-	struct place name = { .len = sizeof(name.sa) };
+	struct place name = {.len = sizeof(name.sa)};
 	struct sockaddr *sa = (struct sockaddr *)&name.sa;
 	int pipe_fd[2];
 
@@ -234,7 +232,7 @@ static void names_while_half_closed(void)
 	const struct pair pair = connect_pair(0);
 
 	shutdown(pair.client, SHUT_WR);
-	read_all(pair.server, &(char){ 0 }, 1);
+	read_all(pair.server, &(char){0}, 1);
 	say_names("client after its SHUT_WR", pair.client);
 	say_names("server at end of file", pair.server);
 }
@@ -242,17 +240,17 @@ static void names_while_half_closed(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "accept-rooms", accept_rooms },
-		{ "accept4-rooms", accept4_rooms },
-		{ "accept-null", accept_null },
-		{ "accept-goes-on-after-faults", accept_goes_on_after_faults },
-		{ "accept4-flags", accept4_flags },
-		{ "getsockname-rooms", getsockname_rooms },
-		{ "getpeername-rooms", getpeername_rooms },
-		{ "names-null", names_null },
-		{ "unbound", unbound },
-		{ "errors", errors },
-		{ "names-while-half-closed", names_while_half_closed },
+		{"accept-rooms", accept_rooms},
+		{"accept4-rooms", accept4_rooms},
+		{"accept-null", accept_null},
+		{"accept-goes-on-after-faults", accept_goes_on_after_faults},
+		{"accept4-flags", accept4_flags},
+		{"getsockname-rooms", getsockname_rooms},
+		{"getpeername-rooms", getpeername_rooms},
+		{"names-null", names_null},
+		{"unbound", unbound},
+		{"errors", errors},
+		{"names-while-half-closed", names_while_half_closed},
 	};
 
 	return RUN_CASES(cases, argc, argv);

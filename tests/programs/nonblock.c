@@ -12,8 +12,8 @@ enum waiter { BY_POLL, BY_SELECT, BY_EPOLL };
 /* True when fd became writable (or failed) within the patience of a test. */
 static bool wait_writable(int fd, enum waiter waiter)
 {
-	struct timeval patience = { .tv_sec = 20 };
-	struct epoll_event event = { .events = EPOLLOUT };
+	struct timeval patience = {.tv_sec = 20};
+	struct epoll_event event = {.events = EPOLLOUT};
 	fd_set writable;
 	int epoll, rc;
 
@@ -48,7 +48,7 @@ static void connects(enum waiter waiter)
 	say("SO_ERROR: %s", error_name(pending_error(fd)));
 	say("still non-blocking: %s", yes_no(fcntl(fd, F_GETFL) & O_NONBLOCK));
 	errno = 0;
-	say("read: %s", error_name(read(fd, &(char){ 0 }, 1) < 0 ? errno : 0));
+	say("read: %s", error_name(read(fd, &(char){0}, 1) < 0 ? errno : 0));
 	server = must_accept(listener);
 	say("accepted socket is blocking: %s", yes_no(!(fcntl(server, F_GETFL) & O_NONBLOCK)));
 	set_nonblocking(fd, false);
@@ -106,13 +106,14 @@ static void refused_by_epoll(void)
 
 static void refused_blocking(void)
 {
-	struct place peer = { .len = sizeof(peer.sa) };
+	struct place peer = {.len = sizeof(peer.sa)};
 	const int fd = open_socket(0);
 
 	say_call("connect", do_connect(fd, here(5)));
 	say("SO_ERROR after: %s", error_name(pending_error(fd)));
 	errno = 0;
-	say("getpeername: %s", error_name(getpeername(fd, (struct sockaddr *)&peer.sa, &peer.len) < 0 ? errno : 0));
+	say("getpeername: %s",
+	    error_name(getpeername(fd, (struct sockaddr *)&peer.sa, &peer.len) < 0 ? errno : 0));
 }
 
 static void connect_again_when_connected(void)
@@ -169,7 +170,7 @@ static void fionbio_and_accept(void)
 
 static void receive_timeout(void)
 {
-	const struct timeval brief = { .tv_usec = 50000 };
+	const struct timeval brief = {.tv_usec = 50000};
 	const int listener = listen_at(here(0), 8);
 	const int fd = open_socket(0);
 
@@ -179,7 +180,7 @@ static void receive_timeout(void)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &brief, sizeof(brief));
 	must_connect(fd, here(0));
 	errno = 0;
-	say("read: %s", error_name(read(fd, &(char){ 0 }, 1) < 0 ? errno : 0));
+	say("read: %s", error_name(read(fd, &(char){0}, 1) < 0 ? errno : 0));
 }
 
 /* Many at once through one poll loop; every one is accepted. */
@@ -205,18 +206,18 @@ static void fifty_at_once(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "by-poll", by_poll },
-		{ "by-select", by_select },
-		{ "by-epoll", by_epoll },
-		{ "refused-by-poll", refused_by_poll },
-		{ "refused-by-select", refused_by_select },
-		{ "refused-by-epoll", refused_by_epoll },
-		{ "refused-blocking", refused_blocking },
-		{ "connect-again-when-connected", connect_again_when_connected },
-		{ "connect-again-to-ask", connect_again_to_ask },
-		{ "fionbio-and-accept", fionbio_and_accept },
-		{ "receive-timeout", receive_timeout },
-		{ "fifty-at-once", fifty_at_once },
+		{"by-poll", by_poll},
+		{"by-select", by_select},
+		{"by-epoll", by_epoll},
+		{"refused-by-poll", refused_by_poll},
+		{"refused-by-select", refused_by_select},
+		{"refused-by-epoll", refused_by_epoll},
+		{"refused-blocking", refused_blocking},
+		{"connect-again-when-connected", connect_again_when_connected},
+		{"connect-again-to-ask", connect_again_to_ask},
+		{"fionbio-and-accept", fionbio_and_accept},
+		{"receive-timeout", receive_timeout},
+		{"fifty-at-once", fifty_at_once},
 	};
 
 	return RUN_CASES(cases, argc, argv);

@@ -9,14 +9,14 @@ static const struct {
 	const char *name;
 	int level, option, value;
 } tcp_options[] = {
-	{ "TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1 },
-	{ "TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 77 },
-	{ "TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, 11 },
-	{ "TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 4 },
-	{ "TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 5000 },
-	{ "TCP_CORK", IPPROTO_TCP, TCP_CORK, 1 },
-	{ "TCP_QUICKACK", IPPROTO_TCP, TCP_QUICKACK, 1 },
-	{ "TCP_DEFER_ACCEPT", IPPROTO_TCP, TCP_DEFER_ACCEPT, 1 },
+	{"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1},
+	{"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 77},
+	{"TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, 11},
+	{"TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 4},
+	{"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 5000},
+	{"TCP_CORK", IPPROTO_TCP, TCP_CORK, 1},
+	{"TCP_QUICKACK", IPPROTO_TCP, TCP_QUICKACK, 1},
+	{"TCP_DEFER_ACCEPT", IPPROTO_TCP, TCP_DEFER_ACCEPT, 1},
 };
 
 static void say_identity(const char *who, int fd)
@@ -43,10 +43,10 @@ static void identity(void)
 static void short_buffers(void)
 {
 	const struct pair pair = connect_pair(0);
-	static const int options[] = { SO_DOMAIN, SO_TYPE, SO_PROTOCOL };
+	static const int options[] = {SO_DOMAIN, SO_TYPE, SO_PROTOCOL};
 
 	for (size_t i = 0; i < N_ELEMENTS(options); i++) {
-		static const socklen_t lengths[] = { 0, 1, 2, 4, 8 };
+		static const socklen_t lengths[] = {0, 1, 2, 4, 8};
 
 		for (size_t k = 0; k < N_ELEMENTS(lengths); k++) {
 			unsigned char bytes[12];
@@ -60,14 +60,14 @@ static void short_buffers(void)
 			    bytes[1], bytes[2], bytes[3], bytes[4]);
 		}
 	}
-	say_call("NULL value", getsockopt(pair.client, SOL_SOCKET, SO_DOMAIN, NULL, &(socklen_t){ 4 }));
-	say_call("NULL length", getsockopt(pair.client, SOL_SOCKET, SO_DOMAIN, &(int){ 0 }, NULL));
+	say_call("NULL value", getsockopt(pair.client, SOL_SOCKET, SO_DOMAIN, NULL, &(socklen_t){4}));
+	say_call("NULL length", getsockopt(pair.client, SOL_SOCKET, SO_DOMAIN, &(int){0}, NULL));
 	say_call("NODELAY, NULL value",
-		 getsockopt(pair.client, IPPROTO_TCP, TCP_NODELAY, NULL, &(socklen_t){ 4 }));
+		 getsockopt(pair.client, IPPROTO_TCP, TCP_NODELAY, NULL, &(socklen_t){4}));
 	say_call("NODELAY, set with 1 byte", setsockopt(pair.client, IPPROTO_TCP, TCP_NODELAY, "x", 1));
 	say_call("NODELAY, set with NULL", setsockopt(pair.client, IPPROTO_TCP, TCP_NODELAY, NULL, 4));
-	say_call("on nothing", getsockopt(999, SOL_SOCKET, SO_DOMAIN, &(int){ 0 }, &(socklen_t){ 4 }));
-	say_call("on nothing", setsockopt(999, IPPROTO_TCP, TCP_NODELAY, &(int){ 0 }, 4));
+	say_call("on nothing", getsockopt(999, SOL_SOCKET, SO_DOMAIN, &(int){0}, &(socklen_t){4}));
+	say_call("on nothing", setsockopt(999, IPPROTO_TCP, TCP_NODELAY, &(int){0}, 4));
 }
 
 static void nodelay(void)
@@ -139,8 +139,10 @@ static void ip_options_can_be_set(void)
 		say_call("IP_RECVERR", setsockopt(pair.client, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)));
 		say_call("IP_TOS of server", setsockopt(pair.server, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)));
 	} else {
-		say_call("IPV6_TCLASS", setsockopt(pair.client, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos)));
-		say_call("IPV6_RECVERR", setsockopt(pair.client, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on)));
+		say_call("IPV6_TCLASS",
+			 setsockopt(pair.client, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos)));
+		say_call("IPV6_RECVERR",
+			 setsockopt(pair.client, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on)));
 	}
 }
 
@@ -189,16 +191,16 @@ static void window_can_be_chosen(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "identity", identity },
-		{ "short-buffers", short_buffers },
-		{ "nodelay", nodelay },
-		{ "nodelay-inherited-from-listener", nodelay_inherited_from_listener },
-		{ "tcp-options-can-be-set", tcp_options_can_be_set },
-		{ "ip-options-can-be-set", ip_options_can_be_set },
-		{ "reuseport-can-be-set", reuseport_can_be_set },
-		{ "terminal-or-not", terminal_or_not },
-		{ "ioctls", ioctls },
-		{ "window-can-be-chosen", window_can_be_chosen },
+		{"identity", identity},
+		{"short-buffers", short_buffers},
+		{"nodelay", nodelay},
+		{"nodelay-inherited-from-listener", nodelay_inherited_from_listener},
+		{"tcp-options-can-be-set", tcp_options_can_be_set},
+		{"ip-options-can-be-set", ip_options_can_be_set},
+		{"reuseport-can-be-set", reuseport_can_be_set},
+		{"terminal-or-not", terminal_or_not},
+		{"ioctls", ioctls},
+		{"window-can-be-chosen", window_can_be_chosen},
 	};
 
 	return RUN_CASES(cases, argc, argv);

@@ -16,7 +16,9 @@ static void say_unix_name(const char *what, int rc, const struct sockaddr_un *na
 	else
 		say("%s: %s, length %u, \"%s%s\"", what, family_text(name->sun_family), (unsigned)len,
 		    len > 2 && !name->sun_path[0] ? "@" : "",
-		    len <= 2 ? "" : name->sun_path[0] ? name->sun_path : name->sun_path + 1);
+		    len <= 2		? ""
+		    : name->sun_path[0] ? name->sun_path
+					: name->sun_path + 1);
 }
 
 static void unix_sockets(const struct sockaddr_un *at, socklen_t at_len)
@@ -59,7 +61,7 @@ static void unix_sockets(const struct sockaddr_un *at, socklen_t at_len)
 
 static void unix_abstract(void)
 {
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
 
 	memcpy(at.sun_path, "\0tests of sockets", 17);
 	unix_sockets(&at, offsetof(struct sockaddr_un, sun_path) + 17);
@@ -67,7 +69,7 @@ static void unix_abstract(void)
 
 static void unix_path(void)
 {
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	char dir[] = "/tmp/sockets.XXXXXX";
 
 	if (!mkdtemp(dir) || chdir(dir) < 0)
@@ -80,12 +82,13 @@ static void unix_path(void)
 
 static void unix_nobody(void)
 {
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	memcpy(at.sun_path, "\0nobody here", 12);
 	say_call("connect, nobody", connect(fd, (struct sockaddr *)&at, 14));
-	say_call("connect, no file", connect(fd, &(struct sockaddr){ .sa_family = AF_UNIX, .sa_data = "/x/y/z" }, 9));
+	say_call("connect, no file",
+		 connect(fd, &(struct sockaddr){.sa_family = AF_UNIX, .sa_data = "/x/y/z"}, 9));
 	say_call("connect to an AF_INET address", do_connect(fd, here(0)));
 	say_call("bind to an AF_INET address", do_bind(fd, here(0)));
 }
@@ -101,7 +104,7 @@ static void unix_pair(void)
 
 static void unix_datagrams(void)
 {
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	const int server = socket(AF_UNIX, SOCK_DGRAM, 0);
 	const int client = socket(AF_UNIX, SOCK_DGRAM, 0);
 	struct sockaddr_un name;
@@ -117,7 +120,7 @@ static void unix_datagrams(void)
 
 static void netlink(void)
 {
-	struct sockaddr_nl at = { .nl_family = AF_NETLINK };
+	struct sockaddr_nl at = {.nl_family = AF_NETLINK};
 	const int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 	unsigned char bytes[64];
 	socklen_t len = sizeof(bytes);
@@ -139,7 +142,7 @@ static void udp_unmatched(void)
 	const int server = socket(here_family, SOCK_DGRAM, 0);
 	const int client = socket(here_family, SOCK_DGRAM, 0);
 	const int connected = socket(here_family, SOCK_DGRAM, 0);
-	struct place from = { .len = sizeof(from.sa) };
+	struct place from = {.len = sizeof(from.sa)};
 	char data[32] = "";
 
 	say_call("bind", do_bind(server, to));
@@ -199,7 +202,7 @@ static void bad_addresses(void)
 {
 	const struct place to = here(0);
 	const struct sockaddr *sa = (const struct sockaddr *)&to.sa;
-	static const socklen_t lengths[] = { 0, 1, 2, 4, 8, 15 };
+	static const socklen_t lengths[] = {0, 1, 2, 4, 8, 15};
 	int fd = open_socket(0);
 
 	say_call("connect, NULL", connect(fd, NULL, to.len));
@@ -210,13 +213,14 @@ static void bad_addresses(void)
 	say_call("bind, length -1", bind(fd, sa, (socklen_t)-1));
 	for (size_t i = 0; i < N_ELEMENTS(lengths); i++) {
 		/* Length 0 and 1 leave the family to chance in some kernels; what matters is that it fails. */
-		say("connect, length %u fails: %s", (unsigned)lengths[i], yes_no(connect(fd, sa, lengths[i]) < 0));
+		say("connect, length %u fails: %s", (unsigned)lengths[i],
+		    yes_no(connect(fd, sa, lengths[i]) < 0));
 		say("bind, length %u fails: %s", (unsigned)lengths[i], yes_no(bind(fd, sa, lengths[i]) < 0));
 	}
 	say_call("connect, length 15", connect(fd, sa, 15));
 	say_call("bind, length 15", bind(fd, sa, 15));
 	say("connect, AF_UNIX address: %s",
-	    error_name(connect(fd, &(struct sockaddr){ .sa_family = AF_UNIX }, 16) < 0 ? errno : 0));
+	    error_name(connect(fd, &(struct sockaddr){.sa_family = AF_UNIX}, 16) < 0 ? errno : 0));
 	say_names("unharmed", fd);
 	listen_at(to, 8);
 	say_call("connect", connect(fd, sa, to.len));
@@ -226,7 +230,7 @@ static void bad_addresses(void)
 static void epoll_of_other_things(void)
 {
 	const int epoll = epoll_create1(0);
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = 42 };
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 42};
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
@@ -262,18 +266,18 @@ static void dup_errors(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "unix-abstract", unix_abstract },
-		{ "unix-path", unix_path },
-		{ "unix-nobody", unix_nobody },
-		{ "unix-pair", unix_pair },
-		{ "unix-datagrams", unix_datagrams },
-		{ "netlink", netlink },
-		{ "udp-unmatched", udp_unmatched },
-		{ "udp-beside-a-tcp-rule", udp_beside_a_tcp_rule },
-		{ "pipes-and-files", pipes_and_files },
-		{ "bad-addresses", bad_addresses },
-		{ "epoll-of-other-things", epoll_of_other_things },
-		{ "dup-errors", dup_errors },
+		{"unix-abstract", unix_abstract},
+		{"unix-path", unix_path},
+		{"unix-nobody", unix_nobody},
+		{"unix-pair", unix_pair},
+		{"unix-datagrams", unix_datagrams},
+		{"netlink", netlink},
+		{"udp-unmatched", udp_unmatched},
+		{"udp-beside-a-tcp-rule", udp_beside_a_tcp_rule},
+		{"pipes-and-files", pipes_and_files},
+		{"bad-addresses", bad_addresses},
+		{"epoll-of-other-things", epoll_of_other_things},
+		{"dup-errors", dup_errors},
 	};
 
 	return RUN_CASES(cases, argc, argv);

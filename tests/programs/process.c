@@ -94,7 +94,7 @@ static void prefork_server(void)
 
 		must_connect(fd, here(0));
 		write_all(fd, "q", 1);
-		read_all(fd, &(char){ 0 }, 1);
+		read_all(fd, &(char){0}, 1);
 		close(fd);
 	}
 	for (int i = 0; i < 3; i++)
@@ -138,7 +138,7 @@ static void forking_server(void)
 		}
 		close(fd);
 		say_echo("client", client);
-		say("end of file: %s", yes_no(read(client, &(char){ 0 }, 1) == 0));
+		say("end of file: %s", yes_no(read(client, &(char){0}, 1) == 0));
 		close(client);
 		say_end("child", child);
 	}
@@ -155,7 +155,7 @@ static void child_connects(void)
 		must_connect(fd, here(0));
 		say_names("child, old socket", fd);
 		write_all(fd, "a", 1);
-		read_all(fd, &(char){ 0 }, 1);
+		read_all(fd, &(char){0}, 1);
 		close(fd);
 		_exit(0);
 	}
@@ -169,7 +169,7 @@ static void child_connects(void)
 		must_connect(mine, here(0));
 		say_names("child, own socket", mine);
 		write_all(mine, "a", 1);
-		read_all(mine, &(char){ 0 }, 1);
+		read_all(mine, &(char){0}, 1);
 		_exit(0);
 	}
 	echo_once(must_accept(listener));
@@ -179,7 +179,7 @@ static void child_connects(void)
 /* child side of the exec cases */
 static void with_listener(void)
 {
-	struct place from = { .len = sizeof(from.sa) };
+	struct place from = {.len = sizeof(from.sa)};
 	int fd;
 
 	say("inherited: %s", own_text(PASSED_FD));
@@ -307,13 +307,13 @@ static void count(void)
 static void send_fd(int over, int fd)
 {
 	char byte = 'f';
-	struct iovec iov = { &byte, 1 };
+	struct iovec iov = {&byte, 1};
 	union {
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .room = { 0 } };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+	} control = {.room = {0}};
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
 
 	cmsg->cmsg_level = SOL_SOCKET;
@@ -327,13 +327,13 @@ static void send_fd(int over, int fd)
 static int receive_fd(int over)
 {
 	char byte;
-	struct iovec iov = { &byte, 1 };
+	struct iovec iov = {&byte, 1};
 	union {
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *cmsg;
 	int fd;
 
@@ -460,7 +460,7 @@ static void vfork_child_connects_first(void)
 	if (child == 0) {
 		fd = socket(here_family, SOCK_STREAM, 0);
 		result = connect(fd, (struct sockaddr *)&to.sa, to.len) < 0 ? errno : 0;
-		_exit(write(fd, "x", 1) == 1 && read(fd, &(char){ 0 }, 1) == 1 ? 0 : 1);
+		_exit(write(fd, "x", 1) == 1 && read(fd, &(char){0}, 1) == 1 ? 0 : 1);
 	}
 	if (child < 0 || waitpid(child, &status, 0) < 0)
 		die("vfork");
@@ -530,9 +530,9 @@ static void on_signal(int number)
 	errno = saved;
 }
 
-static void catch(int number, int flags)
+static void catch (int number, int flags)
 {
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
 
 	sigemptyset(&action.sa_mask);
 	sigaction(number, &action, NULL);
@@ -555,11 +555,11 @@ static pid_t start_sink(void)
 			const int fd = accept(listener, NULL, NULL);
 
 			/* Not before the byte is here: TCP takes one for a peer that is gone, vsock says EPIPE. */
-			if (fd >= 0 && read(fd, &(char){ 0 }, 1) >= 0)
+			if (fd >= 0 && read(fd, &(char){0}, 1) >= 0)
 				close(fd);
 		}
 	}
-	read_all(ready[0], &(char){ 0 }, 1);
+	read_all(ready[0], &(char){0}, 1);
 	close(ready[0]);
 	close(ready[1]);
 	return child;
@@ -575,7 +575,7 @@ static void handler_is_the_first_caller(void)
 {
 	const pid_t sink = start_sink();
 
-	catch(SIGUSR1, 0);
+	catch (SIGUSR1, 0);
 	raise(SIGUSR1);
 	say("handler connected: %s", error_name(handler_error));
 	stop(sink);
@@ -584,13 +584,13 @@ static void handler_is_the_first_caller(void)
 /* A timer interrupts the main thread wherever it is inside its own connects. */
 static void handler_connects_during_connect(void)
 {
-	const struct itimerval often = { { 0, 500 }, { 0, 500 } };
-	const struct itimerval never = { { 0, 0 }, { 0, 0 } };
+	const struct itimerval often = {{0, 500}, {0, 500}};
+	const struct itimerval never = {{0, 0}, {0, 0}};
 	const pid_t sink = start_sink();
 	int connected = 0, other_error = 0;
 
-	catch(SIGUSR2, SA_RESTART);
-	catch(SIGALRM, SA_RESTART);
+	catch (SIGUSR2, SA_RESTART);
+	catch (SIGALRM, SA_RESTART);
 	setitimer(ITIMER_REAL, &often, NULL);
 	for (int i = 0; i < 300; i++) {
 		const int fd = socket(here_family, SOCK_STREAM, 0);
@@ -618,7 +618,7 @@ static void handler_connects_during_connect(void)
 /* The main thread sits in accept(); the handler connects to it, and accept() returns that or EINTR. */
 static void handler_connects_during_accept(void)
 {
-	const struct itimerval soon = { { 0, 0 }, { 0, 50000 } };
+	const struct itimerval soon = {{0, 0}, {0, 50000}};
 	int fd;
 
 	for (int restart = 0; restart < 2; restart++) {
@@ -626,14 +626,14 @@ static void handler_connects_during_accept(void)
 
 		handled = 0;
 		handler_error = -1;
-		catch(SIGALRM, restart ? SA_RESTART : 0);
+		catch (SIGALRM, restart ? SA_RESTART : 0);
 		setitimer(ITIMER_REAL, &soon, NULL);
 		fd = accept(listener, NULL, NULL);
 		say("accept: %s", fd < 0 ? error_name(errno) : "ok");
 		if (fd < 0)
 			fd = must_accept(listener);
 		say("handler: %s", error_name(handler_error));
-		say("read %zu", read_all(fd, &(char){ 0 }, 1));
+		say("read %zu", read_all(fd, &(char){0}, 1));
 		close(fd);
 		close(listener);
 	}
@@ -644,36 +644,36 @@ static void handler_connects_during_accept(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "prefork-server", prefork_server },
-		{ "child-closes-the-listener", child_closes_the_listener },
-		{ "forking-server", forking_server },
-		{ "child-connects", child_connects },
-		{ "exec-with-listener", exec_with_listener },
-		{ "exec-with-accepted", exec_with_accepted },
-		{ "exec-with-client", exec_with_client },
-		{ "exec-with-fresh-socket", exec_with_fresh_socket },
-		{ "exec-with-bound-socket", exec_with_bound_socket },
-		{ "close-on-exec-closes", close_on_exec_closes },
-		{ "pass-listener", pass_listener },
-		{ "pass-accepted", pass_accepted },
-		{ "pass-client", pass_client },
-		{ "vfork-child-uses-sockets", vfork_child_uses_sockets },
-		{ "vfork-child-connects-first", vfork_child_connects_first },
-		{ "spawn-with-listener", spawn_with_listener },
-		{ "handler-is-the-first-caller", handler_is_the_first_caller },
-		{ "handler-connects-during-connect", handler_connects_during_connect },
-		{ "handler-connects-during-accept", handler_connects_during_accept },
+		{"prefork-server", prefork_server},
+		{"child-closes-the-listener", child_closes_the_listener},
+		{"forking-server", forking_server},
+		{"child-connects", child_connects},
+		{"exec-with-listener", exec_with_listener},
+		{"exec-with-accepted", exec_with_accepted},
+		{"exec-with-client", exec_with_client},
+		{"exec-with-fresh-socket", exec_with_fresh_socket},
+		{"exec-with-bound-socket", exec_with_bound_socket},
+		{"close-on-exec-closes", close_on_exec_closes},
+		{"pass-listener", pass_listener},
+		{"pass-accepted", pass_accepted},
+		{"pass-client", pass_client},
+		{"vfork-child-uses-sockets", vfork_child_uses_sockets},
+		{"vfork-child-connects-first", vfork_child_connects_first},
+		{"spawn-with-listener", spawn_with_listener},
+		{"handler-is-the-first-caller", handler_is_the_first_caller},
+		{"handler-connects-during-connect", handler_connects_during_connect},
+		{"handler-connects-during-accept", handler_connects_during_accept},
 	};
 	/* What the program runs itself as. */
 	static const struct test_case roles[] = {
-		{ "with-listener", with_listener },
-		{ "with-connection", with_connection },
-		{ "with-fresh-socket", with_fresh_socket },
-		{ "with-bound-socket", with_bound_socket },
-		{ "receive-listener", receive_listener },
-		{ "receive-connection", receive_connection },
-		{ "count", count },
-		{ "ask", ask },
+		{"with-listener", with_listener},
+		{"with-connection", with_connection},
+		{"with-fresh-socket", with_fresh_socket},
+		{"with-bound-socket", with_bound_socket},
+		{"receive-listener", receive_listener},
+		{"receive-connection", receive_connection},
+		{"count", count},
+		{"ask", ask},
 	};
 
 	for (size_t i = 0; argc > 1 && i < N_ELEMENTS(roles); i++)

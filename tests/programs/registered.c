@@ -12,7 +12,7 @@
 
 static int control(int epoll, int op, int fd, uint32_t events, uint64_t data)
 {
-	struct epoll_event event = { .events = events, .data.u64 = data };
+	struct epoll_event event = {.events = events, .data.u64 = data};
 
 	return epoll_ctl(epoll, op, fd, &event);
 }
@@ -551,7 +551,7 @@ static void edge_clients_in_a_row(void)
 
 	for (uint64_t i = 0; i < 50; i++) {
 		const int fd = open_socket(SOCK_NONBLOCK | SOCK_CLOEXEC);
-		struct epoll_event event = { 0 };
+		struct epoll_event event = {0};
 		bool answered = false;
 		int server;
 
@@ -574,31 +574,31 @@ static void edge_clients_in_a_row(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "level", level },
-		{ "change-after-connect", change_after_connect },
-		{ "edge", edge },
-		{ "oneshot-armed", oneshot_armed },
-		{ "oneshot-fired", oneshot_fired },
-		{ "two-instances", two_instances },
-		{ "nested", nested },
-		{ "changed-before-connect", changed_before_connect },
-		{ "deleted-before-connect", deleted_before_connect },
-		{ "instance-closed-before-connect", instance_closed_before_connect },
-		{ "instance-number-reused", instance_number_reused },
-		{ "instance-dupped", instance_dupped },
-		{ "socket-dupped-and-registered-twice", socket_dupped_and_registered_twice },
-		{ "both-numbers-in-one-instance", both_numbers_in_one_instance },
-		{ "added-by-a-copy-then-copy-closed", added_by_a_copy_then_copy_closed },
-		{ "no-ghost-after-close", no_ghost_after_close },
-		{ "thousand-others", thousand_others },
-		{ "registered-after-connect", registered_after_connect },
-		{ "refused-then-connected", refused_then_connected },
-		{ "unmatched-keeps-registration", unmatched_keeps_registration },
-		{ "listener-before-bind", listener_before_bind },
-		{ "listener-before-bind-edge", listener_before_bind_edge },
-		{ "listener-before-bind-exclusive", listener_before_bind_exclusive },
-		{ "listener-before-listen", listener_before_listen },
-		{ "edge-clients-in-a-row", edge_clients_in_a_row },
+		{"level", level},
+		{"change-after-connect", change_after_connect},
+		{"edge", edge},
+		{"oneshot-armed", oneshot_armed},
+		{"oneshot-fired", oneshot_fired},
+		{"two-instances", two_instances},
+		{"nested", nested},
+		{"changed-before-connect", changed_before_connect},
+		{"deleted-before-connect", deleted_before_connect},
+		{"instance-closed-before-connect", instance_closed_before_connect},
+		{"instance-number-reused", instance_number_reused},
+		{"instance-dupped", instance_dupped},
+		{"socket-dupped-and-registered-twice", socket_dupped_and_registered_twice},
+		{"both-numbers-in-one-instance", both_numbers_in_one_instance},
+		{"added-by-a-copy-then-copy-closed", added_by_a_copy_then_copy_closed},
+		{"no-ghost-after-close", no_ghost_after_close},
+		{"thousand-others", thousand_others},
+		{"registered-after-connect", registered_after_connect},
+		{"refused-then-connected", refused_then_connected},
+		{"unmatched-keeps-registration", unmatched_keeps_registration},
+		{"listener-before-bind", listener_before_bind},
+		{"listener-before-bind-edge", listener_before_bind_edge},
+		{"listener-before-bind-exclusive", listener_before_bind_exclusive},
+		{"listener-before-listen", listener_before_listen},
+		{"edge-clients-in-a-row", edge_clients_in_a_row},
 	};
 
 	return RUN_CASES(cases, argc, argv);

@@ -31,8 +31,9 @@ static void tries(int flags, const enum where *where, size_t count)
 	listener_here = listen_at(here(0), 8);
 	listener_other = listen_at(other(1), 8);
 	for (size_t i = 0; i < count; i++)
-		say("try %zu: %s", i + 1, error_name(i ? reconnect(fd, place_at(where[i])) :
-							 finish_connect(fd, place_at(where[i]))));
+		say("try %zu: %s", i + 1,
+		    error_name(i ? reconnect(fd, place_at(where[i]))
+				 : finish_connect(fd, place_at(where[i]))));
 	server = must_accept(where[count - 1] == HERE ? listener_here : listener_other);
 	set_nonblocking(fd, false);
 	say_names("client", fd);
@@ -42,12 +43,12 @@ static void tries(int flags, const enum where *where, size_t count)
 	    option(fd, SOL_SOCKET, SO_PROTOCOL));
 }
 
-#define TRIES(name, flags, ...)                                              \
-	static void name(void)                                               \
-	{                                                                    \
-		static const enum where where[] = { __VA_ARGS__ };           \
-                                                                             \
-		tries(flags, where, N_ELEMENTS(where));                      \
+#define TRIES(name, flags, ...)                                  \
+	static void name(void)                                   \
+	{                                                        \
+		static const enum where where[] = {__VA_ARGS__}; \
+                                                                 \
+		tries(flags, where, N_ELEMENTS(where));          \
 	}
 
 TRIES(matched_refused_then_matched, 0, HERE_NOBODY, HERE)
@@ -172,10 +173,10 @@ static void unmatched_stays_plain(void)
 
 static void disconnect(void)
 {
-	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
 	const int listener = listen_at(here(0), 8);
 	const int fd = open_socket(0);
-	struct place peer = { .len = sizeof(peer.sa) };
+	struct place peer = {.len = sizeof(peer.sa)};
 	int server;
 
 	must_connect(fd, here(0));
@@ -190,7 +191,7 @@ static void disconnect(void)
 
 static void disconnect_fresh(void)
 {
-	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
 	const int listener = listen_at(here(0), 8);
 	const int fd = open_socket(0);
 
@@ -202,26 +203,26 @@ static void disconnect_fresh(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "matched-refused-then-matched", matched_refused_then_matched },
-		{ "matched-refused-then-unmatched", matched_refused_then_unmatched },
-		{ "unmatched-refused-then-matched", unmatched_refused_then_matched },
-		{ "unmatched-refused-then-unmatched", unmatched_refused_then_unmatched },
-		{ "many-refusals", many_refusals },
-		{ "many-refusals-then-unmatched", many_refusals_then_unmatched },
-		{ "nb-matched-refused-then-matched", nb_matched_refused_then_matched },
-		{ "nb-matched-refused-then-unmatched", nb_matched_refused_then_unmatched },
-		{ "nb-unmatched-refused-then-matched", nb_unmatched_refused_then_matched },
-		{ "nb-unmatched-refused-then-unmatched", nb_unmatched_refused_then_unmatched },
-		{ "nb-many-refusals", nb_many_refusals },
-		{ "until-somebody-listens", until_somebody_listens },
-		{ "nb-until-somebody-listens", nb_until_somebody_listens },
-		{ "nb-error-not-read", nb_error_not_read },
-		{ "options-survive-all-tries", options_survive_all_tries },
-		{ "copies-follow-all-tries", copies_follow_all_tries },
-		{ "no-descriptor-is-lost", no_descriptor_is_lost },
-		{ "unmatched-stays-plain", unmatched_stays_plain },
-		{ "disconnect", disconnect },
-		{ "disconnect-fresh", disconnect_fresh },
+		{"matched-refused-then-matched", matched_refused_then_matched},
+		{"matched-refused-then-unmatched", matched_refused_then_unmatched},
+		{"unmatched-refused-then-matched", unmatched_refused_then_matched},
+		{"unmatched-refused-then-unmatched", unmatched_refused_then_unmatched},
+		{"many-refusals", many_refusals},
+		{"many-refusals-then-unmatched", many_refusals_then_unmatched},
+		{"nb-matched-refused-then-matched", nb_matched_refused_then_matched},
+		{"nb-matched-refused-then-unmatched", nb_matched_refused_then_unmatched},
+		{"nb-unmatched-refused-then-matched", nb_unmatched_refused_then_matched},
+		{"nb-unmatched-refused-then-unmatched", nb_unmatched_refused_then_unmatched},
+		{"nb-many-refusals", nb_many_refusals},
+		{"until-somebody-listens", until_somebody_listens},
+		{"nb-until-somebody-listens", nb_until_somebody_listens},
+		{"nb-error-not-read", nb_error_not_read},
+		{"options-survive-all-tries", options_survive_all_tries},
+		{"copies-follow-all-tries", copies_follow_all_tries},
+		{"no-descriptor-is-lost", no_descriptor_is_lost},
+		{"unmatched-stays-plain", unmatched_stays_plain},
+		{"disconnect", disconnect},
+		{"disconnect-fresh", disconnect_fresh},
 	};
 
 	return RUN_CASES(cases, argc, argv);

@@ -45,11 +45,8 @@ static const struct {
 	const char *name;
 	int (*go)(int fd);
 } closers[] = {
-	{ "close", close_by_close },
-	{ "fclose", close_by_fclose },
-	{ "close_range", close_by_close_range },
-	{ "syscall", close_by_syscall },
-	{ "dup2", close_by_dup2 },
+	{"close", close_by_close},     {"fclose", close_by_fclose}, {"close_range", close_by_close_range},
+	{"syscall", close_by_syscall}, {"dup2", close_by_dup2},
 };
 
 /* Puts something at exactly this number. */
@@ -67,7 +64,7 @@ static void place_at(int fd, int thing)
 static void say_pipe(int fd)
 {
 	int pipe_fd[2];
-	struct place name = { .len = sizeof(name.sa) };
+	struct place name = {.len = sizeof(name.sa)};
 	char data[5] = "";
 	int writer;
 
@@ -154,7 +151,7 @@ static void say_matched(int fd)
 	close(fd);
 }
 
-static void (*const uses[])(int fd) = { say_pipe, say_unix, say_inet, say_matched };
+static void (*const uses[])(int fd) = {say_pipe, say_unix, say_inet, say_matched};
 
 static void after_client(void)
 {
@@ -174,7 +171,7 @@ static void after_client(void)
 					close(n);
 			say("client closed by %s: %s", closers[i].name,
 			    error_name(closers[i].go(fd) < 0 ? errno : 0));
-			say("  peer reads the end: %s", yes_no(read(server, &(char){ 0 }, 1) == 0));
+			say("  peer reads the end: %s", yes_no(read(server, &(char){0}, 1) == 0));
 			close(server);
 			close(listener);
 			uses[k](fd);
@@ -256,7 +253,7 @@ static void churn(int rounds)
 		server = must_accept(listener);
 		/* The server closes first every other time: TIME_WAIT stays at either end. */
 		close(i & 1 ? server : fd);
-		ends += read(i & 1 ? fd : server, &(char){ 0 }, 1) == 0;
+		ends += read(i & 1 ? fd : server, &(char){0}, 1) == 0;
 		close(i & 1 ? fd : server);
 		if (i % 1000 == 0) {
 			const unsigned now = count_fds();
@@ -301,7 +298,7 @@ static void two_thousand_refusals(void)
 /* As many at the same time as the limit allows beyond 1024, select() and fixed tables left behind. */
 static void two_thousand_open(void)
 {
-	const struct rlimit want = { 8192, 8192 };
+	const struct rlimit want = {8192, 8192};
 	const int listener = listen_at(here(0), 512);
 	struct rlimit limit;
 	int good = 0;
@@ -320,7 +317,7 @@ static void two_thousand_open(void)
 	for (int i = 0; i < 2000; i++) {
 		char byte = 0;
 
-		write_all(client[i], &(char){ (char)i }, 1);
+		write_all(client[i], &(char){(char)i}, 1);
 		good += read_all(server[i], &byte, 1) == 1 && byte == (char)i &&
 			own_port(client[i]) == peer_port(server[i]);
 	}
@@ -330,14 +327,14 @@ static void two_thousand_open(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "after-client", after_client },
-		{ "after-listener", after_listener },
-		{ "after-fresh-socket", after_fresh_socket },
-		{ "everything-closed-at-start", everything_closed_at_start },
-		{ "ten-thousand-connections", ten_thousand_connections },
-		{ "two-thousand-listeners", two_thousand_listeners },
-		{ "two-thousand-refusals", two_thousand_refusals },
-		{ "two-thousand-open", two_thousand_open },
+		{"after-client", after_client},
+		{"after-listener", after_listener},
+		{"after-fresh-socket", after_fresh_socket},
+		{"everything-closed-at-start", everything_closed_at_start},
+		{"ten-thousand-connections", ten_thousand_connections},
+		{"two-thousand-listeners", two_thousand_listeners},
+		{"two-thousand-refusals", two_thousand_refusals},
+		{"two-thousand-open", two_thousand_open},
 	};
 
 	return RUN_CASES(cases, argc, argv);

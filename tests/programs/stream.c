@@ -47,7 +47,7 @@ static void names_at_both_ends(void)
 {
 	const int listener = listen_at(here(0), 8);
 	const int client = open_socket(0);
-	struct place from = { .len = sizeof(from.sa) };
+	struct place from = {.len = sizeof(from.sa)};
 	int server;
 
 	say("listener: %s", own_text(listener));
@@ -58,12 +58,9 @@ static void names_at_both_ends(void)
 	say("accept says: %s, length %u", name_text(&from.sa), (unsigned)from.len);
 	say_names("client", client);
 	say_names("server", server);
-	say("accept's port is the client's own: %s",
-	    yes_no(port_of(&from.sa) == own_port(client)));
-	say("server's peer port is the client's own: %s",
-	    yes_no(peer_port(server) == own_port(client)));
-	say("client's peer port is the server's own: %s",
-	    yes_no(peer_port(client) == own_port(server)));
+	say("accept's port is the client's own: %s", yes_no(port_of(&from.sa) == own_port(client)));
+	say("server's peer port is the client's own: %s", yes_no(peer_port(server) == own_port(client)));
+	say("client's peer port is the server's own: %s", yes_no(peer_port(client) == own_port(server)));
 	say("client's own port is 0: %s", yes_no(own_port(client) == 0));
 	say_talk("talk", client, server);
 }
@@ -94,11 +91,9 @@ static void two_clients_have_two_names(void)
 		must_connect(client[i], here(0));
 		server[i] = must_accept(listener);
 	}
-	say("peer ports differ: %s",
-	    yes_no(peer_port(server[0]) != peer_port(server[1])));
+	say("peer ports differ: %s", yes_no(peer_port(server[0]) != peer_port(server[1])));
 	for (int i = 0; i < 2; i++)
-		say("ports agree: %s",
-		    yes_no(peer_port(server[i]) == own_port(client[i])));
+		say("ports agree: %s", yes_no(peer_port(server[i]) == own_port(client[i])));
 }
 
 static unsigned char pattern(size_t i)
@@ -289,7 +284,7 @@ static void select_loop(void)
 	must_connect(client, here(0));
 	write_all(client, "select", 6);
 	while (echoed < 6) {
-		struct timeval patience = { .tv_sec = 20 };
+		struct timeval patience = {.tv_sec = 20};
 		fd_set readable;
 		int highest = listener > client ? listener : client;
 		ssize_t n;
@@ -327,10 +322,10 @@ static void vectors_and_messages(void)
 {
 	const struct pair pair = connect_pair(0);
 	char a[3], b[8], data[32] = "";
-	struct iovec out[2] = { { (char *)"vec", 3 }, { (char *)"tors", 4 } };
-	struct iovec in[2] = { { a, sizeof(a) }, { b, 4 } };
-	struct msghdr message = { .msg_iov = out, .msg_iovlen = 2 };
-	struct place from = { .len = 0 };
+	struct iovec out[2] = {{(char *)"vec", 3}, {(char *)"tors", 4}};
+	struct iovec in[2] = {{a, sizeof(a)}, {b, 4}};
+	struct msghdr message = {.msg_iov = out, .msg_iovlen = 2};
+	struct place from = {.len = 0};
 
 	say("writev %zd", writev(pair.client, out, 2));
 	say("readv %zd: %.3s %.4s", readv(pair.server, in, 2), a, b);
@@ -339,8 +334,7 @@ static void vectors_and_messages(void)
 	memset(&from.sa, 0xee, sizeof(from.sa));
 	message.msg_name = &from.sa;
 	message.msg_namelen = sizeof(from.sa);
-	say("recvmsg %zd: %.3s %.4s, flags %d", recvmsg(pair.client, &message, 0), a, b,
-	    message.msg_flags);
+	say("recvmsg %zd: %.3s %.4s, flags %d", recvmsg(pair.client, &message, 0), a, b, message.msg_flags);
 	/* Kernels differ in the length they leave, none writes a name for a stream. */
 	say("name written: %s", yes_no(from.sa.ss_family != 0xeeee));
 	send(pair.client, "from", 4, 0);
@@ -451,26 +445,26 @@ static void slow_reader(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "blocking-echo", blocking_echo },
-		{ "names-at-both-ends", names_at_both_ends },
-		{ "wildcard-listener", wildcard_listener },
-		{ "two-clients-have-two-names", two_clients_have_two_names },
-		{ "bulk-to-server", bulk_to_server },
-		{ "bulk-to-client", bulk_to_client },
-		{ "bulk-both-ways", bulk_both_ways },
-		{ "half-close-by-client", half_close_by_client },
-		{ "half-close-by-server", half_close_by_server },
-		{ "shutdown-both", shutdown_both },
-		{ "shutdown-unconnected", shutdown_unconnected },
-		{ "data-before-close-arrives", data_before_close_arrives },
-		{ "write-after-peer-closed", write_after_peer_closed },
-		{ "select-loop", select_loop },
-		{ "vectors-and-messages", vectors_and_messages },
-		{ "peek-waitall-dontwait", peek_waitall_dontwait },
-		{ "sendfile-from-a-file", sendfile_from_a_file },
-		{ "stdio-on-a-socket", stdio_on_a_socket },
-		{ "fionread-counts-what-waits", fionread_counts_what_waits },
-		{ "slow-reader", slow_reader },
+		{"blocking-echo", blocking_echo},
+		{"names-at-both-ends", names_at_both_ends},
+		{"wildcard-listener", wildcard_listener},
+		{"two-clients-have-two-names", two_clients_have_two_names},
+		{"bulk-to-server", bulk_to_server},
+		{"bulk-to-client", bulk_to_client},
+		{"bulk-both-ways", bulk_both_ways},
+		{"half-close-by-client", half_close_by_client},
+		{"half-close-by-server", half_close_by_server},
+		{"shutdown-both", shutdown_both},
+		{"shutdown-unconnected", shutdown_unconnected},
+		{"data-before-close-arrives", data_before_close_arrives},
+		{"write-after-peer-closed", write_after_peer_closed},
+		{"select-loop", select_loop},
+		{"vectors-and-messages", vectors_and_messages},
+		{"peek-waitall-dontwait", peek_waitall_dontwait},
+		{"sendfile-from-a-file", sendfile_from_a_file},
+		{"stdio-on-a-socket", stdio_on_a_socket},
+		{"fionread-counts-what-waits", fionread_counts_what_waits},
+		{"slow-reader", slow_reader},
 	};
 
 	return RUN_CASES(cases, argc, argv);

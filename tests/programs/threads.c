@@ -38,7 +38,7 @@ static pid_t start_echo_server(void)
 			close(fd);
 		}
 	}
-	read_all(ready[0], &(char){ 0 }, 1);
+	read_all(ready[0], &(char){0}, 1);
 	close(ready[0]);
 	close(ready[1]);
 	return child;
@@ -150,7 +150,7 @@ static void *serve(void *arg)
 static void accept_blocks_nobody(void)
 {
 	pthread_t thread[8], server;
-	int good[8] = { 0 }, served = 0, sum = 0;
+	int good[8] = {0}, served = 0, sum = 0;
 
 	listener = listen_at(here(0), 64);
 	start(&server, serve, &served);
@@ -194,12 +194,12 @@ static void readers_block_nobody(void)
 
 		close(other_pair.client);
 		write_all(copy, "x", 1);
-		good += read_all(other_pair.server, &(char){ 0 }, 1) == 1;
+		good += read_all(other_pair.server, &(char){0}, 1) == 1;
 		close(copy);
 		close(other_pair.server);
 	}
 	for (unsigned i = 0; i < 4; i++) {
-		write_all(pair[i].server, &(char){ (char)('a' + i) }, 1);
+		write_all(pair[i].server, &(char){(char)('a' + i)}, 1);
 		pthread_join(thread[i], NULL);
 		good += fd[i] == (int)('a' + i);
 	}
@@ -216,7 +216,7 @@ static void *register_and_connect(void *arg)
 	for (unsigned i = 0; i < VISITS; i++) {
 		const struct place to = here(0);
 		const int fd = socket(here_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.fd = fd };
+		struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = fd};
 		char byte = 0;
 
 		if (fd < 0 || epoll_ctl(shared_epoll, EPOLL_CTL_ADD, fd, &event) < 0)
@@ -234,7 +234,7 @@ static void one_epoll_for_eight_threads(void)
 	const pid_t server = start_echo_server();
 	pthread_t thread[8];
 	struct epoll_event event[16];
-	int good[8] = { 0 }, sum = 0;
+	int good[8] = {0}, sum = 0;
 
 	shared_epoll = epoll_create1(EPOLL_CLOEXEC);
 	for (int i = 0; i < 8; i++)
@@ -262,7 +262,7 @@ static void fork_in_the_middle(void)
 {
 	const pid_t server = start_echo_server();
 	pthread_t thread[4];
-	int failed[4] = { 0 }, good = 0;
+	int failed[4] = {0}, good = 0;
 
 	for (int i = 0; i < 4; i++)
 		start(&thread[i], visit_until_done, &failed[i]);
@@ -316,13 +316,13 @@ static void small_stack(void)
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
-		{ "two-first-calls", two_first_calls },
-		{ "thirty-two-first-calls", thirty_two_first_calls },
-		{ "accept-blocks-nobody", accept_blocks_nobody },
-		{ "readers-block-nobody", readers_block_nobody },
-		{ "one-epoll-for-eight-threads", one_epoll_for_eight_threads },
-		{ "fork-in-the-middle", fork_in_the_middle },
-		{ "small-stack", small_stack },
+		{"two-first-calls", two_first_calls},
+		{"thirty-two-first-calls", thirty_two_first_calls},
+		{"accept-blocks-nobody", accept_blocks_nobody},
+		{"readers-block-nobody", readers_block_nobody},
+		{"one-epoll-for-eight-threads", one_epoll_for_eight_threads},
+		{"fork-in-the-middle", fork_in_the_middle},
+		{"small-stack", small_stack},
 	};
 
 	return RUN_CASES(cases, argc, argv);

@@ -17,8 +17,8 @@
 int main(int argc, char **argv)
 {
 	/* The low half of args[0]; on big-endian machines it is the second. */
-	const unsigned family = offsetof(struct seccomp_data, args[0]) +
-				(__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
+	const unsigned family =
+		offsetof(struct seccomp_data, args[0]) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
@@ -27,13 +27,14 @@ int main(int argc, char **argv)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	const struct sock_fprog filter = { sizeof(code) / sizeof(code[0]), code };
+	const struct sock_fprog filter = {sizeof(code) / sizeof(code[0]), code};
 
 	if (argc < 2) {
 		fprintf(stderr, "usage: without PROGRAM [ARG]...\n");
 		return 125;
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0) {
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0) {
 		fprintf(stderr, "without: seccomp: %s\n", strerror(errno));
 		return 125;
 	}

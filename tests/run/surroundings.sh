@@ -5,10 +5,13 @@
 # shellcheck source=tests/run/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+# The runtime of a sanitizer build stays first, where the caller has put it.
+sanitizer=$(printf '%s\n' "${LD_PRELOAD-}" | tr ' ' ':' | tr ':' '\n' | grep -E '/(libasan|libtsan|libubsan|libclang_rt)' | tr '\n' ':')
+
 # [NAME=VALUE]... PROGRAM [ARG]...: with the library and without the wrapper, on a kernel without AF_VSOCK, so that
 # nothing of it is touched whatever the library does. Fills $said and $told (standard output and error).
 bare() {
-	said=$("$programs/without" env LD_PRELOAD="$library" "$@" 2>told)
+	said=$("$programs/without" env LD_PRELOAD="$sanitizer$library" "$@" 2>told)
 	status=$?
 	told=$(cat told)
 }

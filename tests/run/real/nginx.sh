@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # nginx with two workers as a server, and as a reverse proxy: it adds its sockets to epoll before it connects.
+# shellcheck disable=SC2317 # some functions are called through ok
 # shellcheck source=tests/run/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need nginx curl /usr/bin/python3

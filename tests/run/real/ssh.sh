@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # sshd, ssh and scp, with keys and settings of their own.
+# shellcheck disable=SC2317 # some functions are called through ok
 # shellcheck source=tests/run/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need sshd ssh scp ssh-keygen
