@@ -10,7 +10,10 @@
 #define STAND_IN_NET 0xc6130000u
 #define STAND_INS 65534u
 
-/* How many hosts there are is only known when all are there: the tables grow with them. */
+/* How many hosts there are is not known before the last: the tables grow with them, and sooner than
+ * uthash lets them, because with many hosts each step along a chain is a cache miss. */
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_BKT_CAPACITY_THRESH 6U
 static const unsigned buckets_log2 = 5;
 
 struct host_name {

@@ -39,7 +39,7 @@ struct slot {
 };
 
 struct index_node {
-	UT_hash_handle hh;
+	UT_hash_handle hh; /* its key is the ip of the first range */
 	struct slot slots[INDEX_PROTOCOLS];
 	struct link_list ranges;
 };
@@ -332,7 +332,7 @@ static struct index_node *node_get(struct index_prefix *prefix, struct arena *ar
 	return node->hh.tbl ? node : NULL;
 }
 
-/* At least as many buckets as ranges: they need not grow, and a look-up sees one node or none. */
+/* At least as many buckets as ranges: they need not grow, and a look-up sees few nodes. */
 static unsigned log2_up(uint32_t count)
 {
 	return count < 2 ? 0 : 32 - (unsigned)__builtin_clz(count - 1);

@@ -20,14 +20,14 @@
 #define HASH_INITIAL_NUM_BUCKETS (1u << buckets_log2)
 #define HASH_INITIAL_NUM_BUCKETS_LOG2 buckets_log2
 
-/* For keys of two words (uthash's own functions go byte by byte, which would be most of a look-up).
- * What differs between addresses of a net stands in the upper half of `b` (on little-endian machines),
- * from where a product would carry nothing down: hence the turn. */
+/* For keys of two words; uthash's own functions go byte by byte, which would be most of a look-up.
+ * A product carries upwards only, and what differs between addresses of a net stands in the upper bits
+ * (on little-endian machines): hence the fold before, and the upper half of the product as result. */
 static inline uint32_t hash_words(uint64_t a, uint64_t b)
 {
-	uint64_t hash = (a * 0x9e3779b97f4a7c15 + (b << 32 | b >> 32)) * 0xd6e8feb86659fd93;
+	uint64_t hash = a * 0x9e3779b97f4a7c15 + b;
 
-	return (uint32_t)(hash ^ hash >> 32);
+	return (uint32_t)((hash ^ hash >> 32) * 0xd6e8feb86659fd93 >> 32);
 }
 
 /* For text; FNV-1a. */

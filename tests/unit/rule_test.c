@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which rule decides, what it says of an address, and which address a CID is shown as. */
+#include "core/table.h"
 #include "naive.h"
 #include "unit.h"
 
@@ -699,6 +700,28 @@ START_TEST(test_host_line_out_and_back)
 }
 END_TEST
 
+/* Whichever two bytes it is in which the addresses of many rules differ. */
+START_TEST(test_hash_is_even_wherever_addresses_differ)
+{
+	uint8_t buckets[4096] = { 0 };
+	unsigned fullest = 0;
+
+	for (unsigned i = 0; i < 4096; i++) {
+		unsigned char ip[16] = { 0x20, 0x01, 0x0d, 0xb8 };
+		uint64_t words[2];
+		uint8_t *bucket;
+
+		ip[_i] = (unsigned char)(i >> 8);
+		ip[_i + 1] = (unsigned char)i;
+		memcpy(words, ip, sizeof(words));
+		bucket = &buckets[hash_words(words[0], words[1]) % 4096];
+		if (++*bucket > fullest)
+			fullest = *bucket;
+	}
+	ck_assert_uint_le(fullest, 9); /* at ten uthash doubles its buckets */
+}
+END_TEST
+
 static void fill(TCase *tc)
 {
 	TABLE_TEST(test_first_match_decides, decisions);
@@ -720,6 +743,7 @@ static void fill(TCase *tc)
 	TABLE_TEST(test_cid_from_stand_in, stand_ins);
 	tcase_add_test(tc, test_port_show);
 	tcase_add_loop_test(tc, test_host_line_out_and_back, 0, 4);
+	tcase_add_loop_test(tc, test_hash_is_even_wherever_addresses_differ, 0, 15);
 }
 
 int main(void)
