@@ -3,6 +3,7 @@
 #include "preload/copies.h"
 #include "ip2vsock/text.h"
 #include "preload/real.h"
+#include "preload/retarget.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -108,12 +109,8 @@ static bool descriptors_read(struct copies *copies, const struct stat *socket)
 			at += entry->size;
 		}
 	}
-	if (directory >= 0) {
-		int saved = errno;
-
-		REAL(close)(directory);
-		errno = saved;
-	}
+	if (directory >= 0)
+		close_quietly(directory);
 	return good;
 }
 
@@ -176,13 +173,9 @@ static bool registrations_read(struct copies *copies, int epfd, ino_t ino)
 		held = (size_t)(copies->buffer + held - line);
 		memmove(copies->buffer, line, held);
 	}
-	if (info >= 0) {
-		int saved = errno;
-
-		REAL(close)(info);
-		errno = saved;
-	}
-	return good && got == 0;
+	if (info >= 0)
+		close_quietly(info);
+	return good && (got == 0 || errno == ENOENT); /* ENOENT: closed meanwhile */
 }
 
 struct copies *copies_find(int fd)

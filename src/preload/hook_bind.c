@@ -57,7 +57,7 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 	struct ip_addr already;
 	int made, result;
 
-	if (state->family != addr->family)
+	if (state->family != addr->family) /* a sockaddr_in is too short for the other, says the kernel */
 		return fail(state->family == AF_INET ? EAFNOSUPPORT : EINVAL);
 	if (state->kind == KIND_OURS)
 		return fail(EINVAL); /* is bound */
@@ -164,5 +164,7 @@ HOOK int listen(int fd, int backlog)
 		return -1;
 	if (hint_get(fd) & HINT_LISTEN || state.kind == KIND_OURS)
 		backlog = INT32_MAX;
+	else if (state.hint & HINT_PENDING)
+		hint_clear(fd); /* a TCP listener: not to be retargeted any more */
 	return REAL(listen)(fd, backlog);
 }

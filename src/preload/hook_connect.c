@@ -128,6 +128,11 @@ static int connect_fresh(int fd, const struct socket_state *state, const struct 
 		close_quietly(made);
 		return -1;
 	}
+	/* Another thread may have closed fd while this one waited, and the number may be somebody else's. */
+	if (state->hint & HINT_PENDING && !(hint_get(fd) & HINT_PENDING)) {
+		close_quietly(made);
+		return fail(EBADF);
+	}
 	if (socket_install(fd, state->hint, made) < 0)
 		return fail(error_of_socket(errno));
 	hint_clear(fd);
@@ -199,8 +204,8 @@ static int connect_retargeted(int fd, const struct socket_state *state, const st
 	struct ip_addr source;
 	bool fresh = state->hint & HINT_PENDING;
 
-	if (state->family == AF_INET && addr->family == AF_INET6)
-		return fail(EAFNOSUPPORT);
+	if (state->family != addr->family) /* a sockaddr_in is too short for the other, says the kernel */
+		return fail(state->family == AF_INET ? EAFNOSUPPORT : EINVAL);
 	if (state->kind == KIND_OURS)
 		return connect_again(fd, state, addr, target);
 	if (!fresh && tcp_state(fd) != TCP_CLOSE)
@@ -256,7 +261,7 @@ static int connect_inet(int fd, const struct socket_state *state, const struct s
 		goto failed;
 	result = REAL(connect)(made, sa, len);
 	error = errno;
-	if (result < 0 && error != EINPROGRESS)
+	if (result < 0 && error != EINPROGRESS && error != EINTR)
 		goto failed;
 	if (socket_install(fd, state->hint, made) < 0)
 		return fail(error_of_socket(errno));

@@ -13,6 +13,15 @@ HOOK int close(int fd)
 	return REAL(close)(fd);
 }
 
+HOOK int fclose(FILE *file)
+{
+	int fd = file ? fileno(file) : -1;
+
+	if (fd >= 0)
+		hint_clear(fd);
+	return REAL(fclose)(file);
+}
+
 HOOK void closefrom(int low)
 {
 	hint_clear_range(low < 0 ? 0 : (unsigned)low, INT_MAX);
@@ -28,37 +37,33 @@ HOOK int close_range(unsigned first, unsigned last, int flags)
 	return REAL(close_range)(first, last, flags);
 }
 
-/* The new number is the same socket: both must be found when one is retargeted. */
-static int duplicated(int fd, int copy, bool cloexec)
+/* Two numbers are one socket now, and what is done through one would not be seen in the hint of the other: from here
+ * on the kernel is asked. */
+static int duplicated(int fd, int copy)
 {
-	unsigned hint = hint_get(fd) & ~(unsigned)HINT_CLOEXEC;
-
 	if (copy < 0 || copy == fd)
 		return copy;
 	hint_clear(copy);
-	if (hint & HINT_PENDING) {
-		hint_add(fd, HINT_COPIED);
-		hint |= HINT_COPIED | (cloexec ? HINT_CLOEXEC : 0);
-		hint &= ~(unsigned)HINT_EPOLL;
-	}
-	if (hint)
-		hint_set(copy, hint);
+	if (hint_get(fd) & HINT_PENDING)
+		hint_clear(fd);
+	else if (hint_get(fd))
+		hint_set(copy, hint_get(fd));
 	return copy;
 }
 
 HOOK int dup(int fd)
 {
-	return duplicated(fd, REAL(dup)(fd), false);
+	return duplicated(fd, REAL(dup)(fd));
 }
 
 HOOK int dup2(int fd, int copy)
 {
-	return duplicated(fd, REAL(dup2)(fd, copy), false);
+	return duplicated(fd, REAL(dup2)(fd, copy));
 }
 
 HOOK int dup3(int fd, int copy, int flags)
 {
-	return duplicated(fd, REAL(dup3)(fd, copy, flags), flags & O_CLOEXEC);
+	return duplicated(fd, REAL(dup3)(fd, copy, flags));
 }
 
 static int controlled(int fd, int command, int result)
@@ -66,7 +71,7 @@ static int controlled(int fd, int command, int result)
 	switch (command) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
-		return duplicated(fd, result, command == F_DUPFD_CLOEXEC);
+		return duplicated(fd, result);
 	case F_SETFD:
 	case F_SETFL:
 	case F_SETOWN:

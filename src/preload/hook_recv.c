@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* recvfrom, recvmsg: a stream names no sender, but the unix sockets of a realm do. */
 #include "preload/hooks.h"
-#include "preload/init.h"
+#include "preload/mark.h"
 #include "preload/real.h"
 
 #include <string.h>
@@ -12,25 +12,23 @@
  */
 struct place {
 	unsigned char before[sizeof(struct sockaddr_storage)];
-	socklen_t room; /* 0: nothing to look at */
+	socklen_t room;
+	bool look;
 };
 
 static void place_keep(struct place *place, const void *name, socklen_t room)
 {
-	place->room = name && in_realm() && room <= sizeof place->before ? room : 0;
-	if (place->room)
-		memcpy(place->before, name, place->room);
+	place->look = in_realm() && room <= sizeof place->before;
+	place->room = room;
+	if (place->look)
+		memcpy(place->before, name, room);
 }
 
-static void place_restore(const struct place *place, void *name, socklen_t *len)
+static void place_restore(const struct place *place, int fd, void *name, socklen_t *len)
 {
-	const struct settings *now;
-	struct endpoint peer;
+	struct mark mark;
 
-	if (!place->room || *len == 0)
-		return;
-	now = settings();
-	if (!now->transport->decode(&now->realm, name, *len < place->room ? *len : place->room, &peer))
+	if (!place->look || *len == 0 || !mark_find(fd, &mark))
 		return;
 	memcpy(name, place->before, place->room);
 	*len = 0;
@@ -47,7 +45,23 @@ HOOK ssize_t recvfrom(int fd, void *restrict data, size_t size, int flags, struc
 	place_keep(&place, from, *len);
 	got = REAL(recvfrom)(fd, data, size, flags, from, len);
 	if (got >= 0)
-		place_restore(&place, from, len);
+		place_restore(&place, fd, from, len);
+	return got;
+}
+
+/* What recvfrom becomes with _FORTIFY_SOURCE. */
+HOOK ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags,
+			    struct sockaddr *restrict from, socklen_t *restrict len)
+{
+	struct place place;
+	ssize_t got;
+
+	if (!from || !len)
+		return REAL(__recvfrom_chk)(fd, data, size, room, flags, from, len);
+	place_keep(&place, from, *len);
+	got = REAL(__recvfrom_chk)(fd, data, size, room, flags, from, len);
+	if (got >= 0)
+		place_restore(&place, fd, from, len);
 	return got;
 }
 
@@ -61,6 +75,22 @@ HOOK ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 	place_keep(&place, message->msg_name, message->msg_namelen);
 	got = REAL(recvmsg)(fd, message, flags);
 	if (got >= 0)
-		place_restore(&place, message->msg_name, &message->msg_namelen);
+		place_restore(&place, fd, message->msg_name, &message->msg_namelen);
+	return got;
+}
+
+/* A stream gives no names, so a realm's are asked for none. */
+HOOK int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+	struct mark mark;
+	int got;
+
+	if (!in_realm() || !mark_find(fd, &mark))
+		return REAL(recvmmsg)(fd, messages, count, flags, timeout);
+	for (unsigned i = 0; i < count; i++)
+		messages[i].msg_hdr.msg_namelen = 0;
+	got = REAL(recvmmsg)(fd, messages, count, flags, timeout);
+	for (int i = 0; i < got; i++)
+		messages[i].msg_hdr.msg_namelen = 0;
 	return got;
 }

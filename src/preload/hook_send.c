@@ -23,6 +23,8 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 		return ROAD_REAL;
 	if (!decide(fd, RULE_CONNECT, addr, &state, &target))
 		return ROAD_REAL;
+	if (target.rule && state.kind == KIND_OURS && !(flags & MSG_FASTOPEN))
+		return ROAD_PLAIN;
 	if (target.kind == TARGET_REJECT) {
 		errno = target.error;
 		return ROAD_REFUSED;
@@ -36,6 +38,14 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 	return state.kind == KIND_OURS ? ROAD_PLAIN : ROAD_REAL;
 }
 
+/* The address of a connected peer may be one that no rule matches: TCP ignores it, other streams refuse it. */
+static bool refused_for_name(ssize_t sent, int fd)
+{
+	struct mark mark;
+
+	return sent < 0 && (errno == EISCONN || errno == EOPNOTSUPP || errno == EINVAL) && mark_find(fd, &mark);
+}
+
 /* False when the call is over, with the result -1. */
 static bool road_open(enum road road, int fd, const struct ip_addr *addr, const void *name, socklen_t len)
 {
@@ -47,10 +57,14 @@ HOOK ssize_t sendto(int fd, const void *data, size_t size, int flags, const stru
 	struct ip_addr addr;
 	enum road road = to ? road_of(fd, to, len, flags, &addr) : ROAD_REAL;
 
-	if (road == ROAD_REAL)
-		return REAL(sendto)(fd, data, size, flags, to, len);
-	if (!road_open(road, fd, &addr, to, len))
+	if (road == ROAD_REAL) {
+		ssize_t sent = REAL(sendto)(fd, data, size, flags, to, len);
+
+		if (!to || !refused_for_name(sent, fd))
+			return sent;
+	} else if (!road_open(road, fd, &addr, to, len)) {
 		return -1;
+	}
 	return REAL(sendto)(fd, data, size, flags & ~MSG_FASTOPEN, NULL, 0);
 }
 
@@ -62,10 +76,14 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 				 ? road_of(fd, message->msg_name, message->msg_namelen, flags, &addr)
 				 : ROAD_REAL;
 
-	if (road == ROAD_REAL)
-		return REAL(sendmsg)(fd, message, flags);
-	if (!road_open(road, fd, &addr, message->msg_name, message->msg_namelen))
+	if (road == ROAD_REAL) {
+		ssize_t sent = REAL(sendmsg)(fd, message, flags);
+
+		if (!message || !message->msg_name || !refused_for_name(sent, fd))
+			return sent;
+	} else if (!road_open(road, fd, &addr, message->msg_name, message->msg_namelen)) {
 		return -1;
+	}
 	bare = *message;
 	bare.msg_name = NULL;
 	bare.msg_namelen = 0;

@@ -32,22 +32,37 @@ static bool is_promise(int level, int option)
 	}
 }
 
-static int set_emulated(int fd, const struct transport *transport, struct mark *mark, int level, int option,
-			const void *value, socklen_t size)
+/* setsockopt(2) of TCP_NODELAY (do_tcp_setsockopt in net/ipv4/tcp.c), without asking a TCP socket. */
+static int set_nodelay(int fd, const struct transport *transport, struct mark *mark, const void *value, socklen_t size)
 {
 	int number;
 
-	if (is_promise(level, option))
-		return fail(ENOPROTOOPT);
-	if (level != SOL_SOCKET && option_check(mark, level, option, value, size) < 0)
-		return -1;
-	if (level != IPPROTO_TCP || option != TCP_NODELAY) {
-		option_remember(fd, level, option, value, size);
-		return 0;
-	}
+	if (size < sizeof number)
+		return fail(EINVAL);
+	if (!value)
+		return fail(EFAULT);
 	memcpy(&number, value, sizeof number);
 	mark->flags = number ? mark->flags | MARK_NODELAY : mark->flags & ~(unsigned)MARK_NODELAY;
 	return mark_set(fd, transport, mark);
+}
+
+/* Where marks are kept on some transport: a program's own value would overwrite them. */
+static bool is_mark_option(int level, int option)
+{
+	return level == SOL_SOCKET && (option == SO_MAX_PACING_RATE || option == SO_INCOMING_CPU);
+}
+
+static int set_emulated(int fd, const struct transport *transport, struct mark *mark, int level, int option,
+			const void *value, socklen_t size)
+{
+	if (is_promise(level, option))
+		return fail(ENOPROTOOPT);
+	if (level == IPPROTO_TCP && option == TCP_NODELAY)
+		return set_nodelay(fd, transport, mark, value, size);
+	if (level != SOL_SOCKET && option_check(mark, level, option, value, size) < 0)
+		return -1;
+	option_remember(fd, level, option, value, size);
+	return 0;
 }
 
 /* A failed call is looked at only if a socket of ours could be the reason. */
@@ -73,19 +88,26 @@ static void follow(int fd, unsigned hint, int level, int option)
 
 HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
 {
-	int result = REAL(setsockopt)(fd, level, option, value, size), saved = errno;
 	const struct transport *transport;
 	unsigned hint = hint_get(fd);
+	int saved = errno, result, error;
 	struct mark mark;
 
+	if (is_mark_option(level, option) && !(hint & HINT_PENDING) && (transport = mark_find(fd, &mark)))
+		return value ? set_emulated(fd, transport, &mark, level, option, value, size) : fail(EFAULT);
+	result = REAL(setsockopt)(fd, level, option, value, size);
 	if (hint)
 		follow(fd, hint, level, option);
-	if (hint & HINT_PENDING)
+	if (result == 0 || hint & HINT_PENDING || !may_be_ours(fd, level, option))
 		return result;
-	if (result == 0 || !may_be_ours(fd, level, option) || !(transport = mark_find(fd, &mark)))
-		return result;
-	errno = saved;
-	return set_emulated(fd, transport, &mark, level, option, value, size);
+	error = errno;
+	transport = mark_find(fd, &mark);
+	if (!transport)
+		return fail(error);
+	result = set_emulated(fd, transport, &mark, level, option, value, size);
+	if (result == 0)
+		errno = saved;
+	return result;
 }
 
 static int give_int(int number, void *value, socklen_t *size)
@@ -135,10 +157,12 @@ static bool answer_correct(int fd, int option, int *number)
 		*number = IPPROTO_TCP;
 		return true;
 	case SO_REUSEPORT:
-		if (*number != 0 || !mark_find(fd, &mark))
+	case SO_INCOMING_CPU:
+		if (!mark_find(fd, &mark))
 			return false;
 		note_get(fd, &note);
-		value = note_option_get(&note, SOL_SOCKET, SO_REUSEPORT, &size);
+		value = note_option_get(&note, SOL_SOCKET, option, &size);
+		*number = option == SO_REUSEPORT ? 0 : -1;
 		if (value)
 			memcpy(number, value, sizeof *number);
 		return true;
@@ -152,15 +176,21 @@ static bool answer_correct(int fd, int option, int *number)
 	}
 }
 
+static bool is_answer(int level, int option)
+{
+	return level == SOL_SOCKET && (option == SO_DOMAIN || option == SO_PROTOCOL || option == SO_ERROR ||
+				       option == SO_REUSEPORT || option == SO_INCOMING_CPU);
+}
+
 HOOK int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
 {
 	socklen_t room = size ? *size : 0;
-	int result = REAL(getsockopt)(fd, level, option, value, size), saved = errno, number = 0;
+	int saved = errno, result = REAL(getsockopt)(fd, level, option, value, size), number = 0, error;
 	struct mark mark;
 
-	if (result == 0 && level != SOL_SOCKET)
-		return 0;
 	if (result == 0) {
+		if (!is_answer(level, option) || hint_get(fd) & HINT_PENDING)
+			return 0;
 		memcpy(&number, value, *size < sizeof number ? *size : sizeof number);
 		if (answer_correct(fd, option, &number)) {
 			*size = room;
@@ -169,10 +199,15 @@ HOOK int getsockopt(int fd, int level, int option, void *restrict value, socklen
 		errno = saved;
 		return 0;
 	}
-	if (!may_be_ours(fd, level, option) || !mark_find(fd, &mark))
+	if (!may_be_ours(fd, level, option))
 		return result;
+	error = errno;
+	if (!mark_find(fd, &mark))
+		return fail(error);
 	if (!value || !size)
 		return fail(EFAULT);
-	errno = saved;
-	return get_emulated(fd, &mark, level, option, value, size);
+	result = get_emulated(fd, &mark, level, option, value, size);
+	if (result == 0)
+		errno = saved;
+	return result;
 }

@@ -8,6 +8,10 @@
 /* A function that programs call instead of libc's; the library is built with everything else hidden. */
 #define HOOK __attribute__((visibility("default")))
 
+/* glibc declares it for fortified programs only. */
+ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags,
+		       struct sockaddr *restrict from, socklen_t *restrict len);
+
 /* connect(2) to an address that was read from sa, len. */
 int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len);
 

@@ -2,9 +2,11 @@
 /* Lines for the user; the only place in the library that writes to stderr. */
 #include "preload/log.h"
 #include "ip2vsock/config.h"
+#include "preload/mark.h"
 #include "preload/real.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 bool log_setting(const char *setting, enum log_level *level, const char **path)
@@ -31,6 +33,18 @@ void log_line(struct text *text, char *buf, size_t size)
 	text_str(text, "]: ");
 }
 
+/* Not where it would become the program's data, end it by SIGPIPE or make it wait. */
+static bool is_writable(int fd)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+	int domain = socket_domain(fd);
+	struct mark mark;
+
+	if (domain == AF_INET || domain == AF_INET6 || (domain >= 0 && mark_find(fd, &mark)))
+		return false;
+	return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents == POLLOUT;
+}
+
 void log_write(enum log_level level, struct text *text)
 {
 	const struct settings *now = settings();
@@ -41,7 +55,7 @@ void log_write(enum log_level level, struct text *text)
 	/* The file is opened for each line: a descriptor kept open is one the program may close. */
 	if (now->log_path)
 		fd = open(now->log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-	if (fd >= 0) {
+	if (fd >= 0 && (now->log_path || is_writable(fd))) {
 		/* One write for each line, so that lines of several processes do not mix. */
 		if (text->len == text->size - 1)
 			text->len--;

@@ -4,7 +4,7 @@
 #ifndef IP2VSOCK_MARK_H
 #define IP2VSOCK_MARK_H
 
-#include "ip2vsock/transport.h"
+#include "preload/init.h"
 
 enum mark_flag {
 	MARK_INET6 = 1 << 0,   /* the program made an AF_INET6 socket */

@@ -5,6 +5,7 @@
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/retarget.h"
+#include "preload/socket.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -103,11 +104,7 @@ static const struct {
 /* A TCP socket that nobody uses knows which options there are, their sizes and their defaults. */
 static int scratch_open(sa_family_t family)
 {
-	int fd = REAL(socket)(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		errno = ENOPROTOOPT;
-	return fd;
+	return REAL(socket)(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
 static sa_family_t mark_family(const struct mark *mark)
@@ -157,8 +154,13 @@ void options_copy(int from, int to, unsigned hint)
 	bool from_inet = from_domain == AF_INET || from_domain == AF_INET6;
 	struct note note;
 
-	if (!known || hint & HINT_OPTIONS)
+	if (!known || hint & HINT_OPTIONS) {
+		int reuse_port = option_get(from, SO_REUSEPORT);
+
 		generic_copy(from, to, hint);
+		if (from_inet && reuse_port)
+			option_remember(to, SOL_SOCKET, SO_REUSEPORT, &reuse_port, sizeof reuse_port);
+	}
 	if (from_inet) {
 		if (!known || hint & HINT_IP)
 			ip_options_note(from, to, (sa_family_t)from_domain);
@@ -201,8 +203,8 @@ int option_check(const struct mark *mark, int level, int option, const void *val
 {
 	int scratch = scratch_open(mark_family(mark)), result;
 
-	if (scratch < 0)
-		return -1;
+	if (scratch < 0) /* without a descriptor to spare it is believed */
+		return errno == EMFILE || errno == ENFILE ? 0 : fail(ENOPROTOOPT);
 	result = REAL(setsockopt)(scratch, level, option, value, size);
 	close_quietly(scratch);
 	return result;
@@ -224,10 +226,15 @@ int option_recall(int fd, const struct mark *mark, int level, int option, void *
 	struct note note;
 	socklen_t length;
 
-	if (scratch < 0)
-		return -1;
 	note_get(fd, &note);
 	remembered = note_option_get(&note, level, option, &length);
+	if (scratch < 0) {
+		if (!remembered)
+			return fail(ENOPROTOOPT);
+		*size = *size < length ? *size : length;
+		memcpy(value, remembered, *size);
+		return 0;
+	}
 	if (remembered)
 		REAL(setsockopt)(scratch, level, option, remembered, length);
 	result = REAL(getsockopt)(scratch, level, option, value, size);

@@ -5,10 +5,13 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "preload/hooks.h"
 
 struct real_calls {
 #define CALL(name) __typeof__(name) *name;

@@ -95,7 +95,7 @@ void epoll_note_follow(int epfd, int op, int fd, const struct epoll_event *event
 	/* A one-shot registration disarms itself, which we do not see: only the kernel knows its state. */
 	hint_add(fd, note_store(fd, epfd, event) && !(event->events & EPOLLONESHOT)
 			     ? HINT_EPOLL
-			     : HINT_EPOLL | HINT_COPIED);
+			     : HINT_EPOLL | HINT_SEARCH);
 }
 
 int epoll_notes_of(int fd, struct epoll_note *out, int most)
@@ -188,4 +188,9 @@ uint16_t port_next(void)
 					    __ATOMIC_RELAXED);
 	count = __atomic_fetch_add(state, 1, __ATOMIC_RELAXED);
 	return (uint16_t)(PORT_LOW + count % PORT_COUNT);
+}
+
+void port_jump(void)
+{
+	__atomic_store_n(port_state(), port_seed(), __ATOMIC_RELAXED);
 }

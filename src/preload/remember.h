@@ -23,7 +23,7 @@ enum hint {
 	HINT_OPTIONS = 1 << 6,	/* SOL_SOCKET options were set: ask */
 	HINT_BUFFERS = 1 << 7,	/* SO_SNDBUF or SO_RCVBUF was set */
 	HINT_IP = 1 << 8,	/* IPPROTO_TCP, _IP or _IPV6 options were set */
-	HINT_COPIED = 1 << 9,	/* was duplicated: look for the others */
+	HINT_SEARCH = 1 << 9,	/* not all of its registrations are known: look in /proc */
 	HINT_EPOLL = 1 << 10,	/* is in an epoll instance, see below */
 	HINT_BOUND = 1 << 11,	/* bound to an address that no rule matched */
 	/* A socket we retargeted for listening: */
@@ -52,9 +52,11 @@ void hint_set(int fd, unsigned hint);
 void hint_clear(int fd);
 void hint_clear_range(unsigned first, unsigned last);
 
+/* Adds bits to a hint, while another thread may add others. */
 static inline void hint_add(int fd, unsigned bits)
 {
-	hint_set(fd, hint_get(fd) | bits);
+	if ((unsigned)fd < HINT_COUNT)
+		__atomic_fetch_or(&hint_table[fd], (uint16_t)bits, __ATOMIC_RELAXED);
 }
 
 /* A registration in an epoll instance made before the socket was retargeted. */
@@ -65,12 +67,14 @@ struct epoll_note {
 	uint64_t data;
 };
 
-/* Follows a successful epoll_ctl() on a pending socket. Without room the hint of fd gets HINT_COPIED,
+/* Follows a successful epoll_ctl() on a pending socket. Without room the hint of fd gets HINT_SEARCH,
  * which makes retarget.c look in /proc instead. */
 void epoll_note_follow(int epfd, int op, int fd, const struct epoll_event *event);
 /* Copies the notes of fd to out; returns how many, or -1 when there are more than `most`. */
 int epoll_notes_of(int fd, struct epoll_note *out, int most);
 
+/* Leaves a run of ports that are taken: the next one is anywhere. */
+void port_jump(void);
 /* A source port of 32768 to 60999: from a random start counting upwards, so that a port is used again as late
  * as possible (a peer still holding the old connection resets a new one). Differs after fork. */
 uint16_t port_next(void);

@@ -140,7 +140,7 @@ static int install_known(int fd, unsigned hint, int made)
 
 int socket_install(int fd, unsigned hint, int made)
 {
-	bool known = hint & HINT_PENDING && !(hint & HINT_COPIED);
+	bool known = hint & HINT_PENDING && !(hint & HINT_SEARCH);
 	int saved = errno;
 	int result = known ? install_known(fd, hint, made) : install_searched(fd, made);
 

@@ -42,6 +42,8 @@ int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *t
 			return 0;
 		if (errno != EADDRINUSE)
 			return -1;
+		if (i % 4 == 3)
+			port_jump();
 	}
 	to->port = VMADDR_PORT_ANY;
 	return transport == &transport_vsock ? bind_endpoint(fd, transport, to) : -1;

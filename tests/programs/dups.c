@@ -247,6 +247,24 @@ static void neighbours_stay(void)
 	say_talk("talk", copy, must_accept(listener));
 }
 
+/* What is set through one number is set for the other. */
+static void set_through_the_copy(void)
+{
+	const int listener = listen_at(here(0), 8);
+	const int fd = open_socket(0), on = 1;
+	const int copy = dup(fd);
+
+	setsockopt(copy, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(copy, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK);
+	if (do_connect(fd, here(0)) < 0 && errno != EINPROGRESS)
+		die("connect");
+	wait_for(fd, POLLOUT, 5000);
+	say("SO_KEEPALIVE %d, TCP_NODELAY %d, O_NONBLOCK %s", option(fd, SOL_SOCKET, SO_KEEPALIVE),
+	    option(fd, IPPROTO_TCP, TCP_NODELAY), yes_no(fcntl(fd, F_GETFL) & O_NONBLOCK));
+	close(must_accept(listener));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
@@ -260,6 +278,7 @@ int main(int argc, char **argv)
 		{"copy-after-connect", copy_after_connect},
 		{"number-of-a-copy-reused", number_of_a_copy_reused},
 		{"neighbours-stay", neighbours_stay},
+		{"set-through-the-copy", set_through_the_copy},
 	};
 
 	return RUN_CASES(cases, argc, argv);

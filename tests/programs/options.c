@@ -105,6 +105,14 @@ static void nodelay_inherited_from_listener(void)
 }
 
 /* All of them, before connect, after it, on a listener before bind, and on what it accepts: nobody may fail. */
+/* QUICKACK comes and goes by itself. */
+static void say_read_back(size_t i, const char *where, int fd)
+{
+	if (tcp_options[i].option != TCP_QUICKACK)
+		say("%s %s reads %d", tcp_options[i].name, where,
+		    option(fd, tcp_options[i].level, tcp_options[i].option));
+}
+
 static void tcp_options_can_be_set(void)
 {
 	for (size_t i = 0; i < N_ELEMENTS(tcp_options); i++) {
@@ -117,12 +125,16 @@ static void tcp_options_can_be_set(void)
 		    error_name(setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? errno : 0));
 		must_connect(fd, here(0));
 		server = must_accept(listener);
+		say_read_back(i, "over connect", fd);
 		say("%s after connect: %s", tcp_options[i].name,
 		    error_name(setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? errno : 0));
 		say("%s on accepted: %s", tcp_options[i].name,
 		    error_name(setsockopt(server, level, name, &value, sizeof(value)) < 0 ? errno : 0));
 		say("%s on the listener: %s", tcp_options[i].name,
 		    error_name(setsockopt(listener, level, name, &value, sizeof(value)) < 0 ? errno : 0));
+		say_read_back(i, "on connected", fd);
+		say_read_back(i, "on accepted", server);
+		say_read_back(i, "on the listener", listener);
 		close(fd);
 		close(server);
 		close(listener);
@@ -138,6 +150,7 @@ static void ip_options_can_be_set(void)
 		say_call("IP_TOS", setsockopt(pair.client, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)));
 		say_call("IP_RECVERR", setsockopt(pair.client, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)));
 		say_call("IP_TOS of server", setsockopt(pair.server, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)));
+		say("IP_TOS reads %d", option(pair.client, IPPROTO_IP, IP_TOS));
 	} else {
 		say_call("IPV6_TCLASS",
 			 setsockopt(pair.client, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos)));
@@ -154,15 +167,59 @@ static void reuseport_can_be_set(void)
 	say_call("before bind", setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)));
 	say_call("bind", do_bind(fd, here(0)));
 	say_call("listen", listen(fd, 8));
+	say("SO_REUSEPORT reads %d", option(fd, SOL_SOCKET, SO_REUSEPORT));
 	must_connect(second, here(0));
 	say_talk("talk", second, must_accept(fd));
+}
+
+/* Legal, and asked of every socket by programs that dump their state. */
+static void filter_length(void)
+{
+	const struct pair pair = connect_pair(0);
+	const int plain = open_socket(0);
+	socklen_t length = 0;
+
+	say_call("SO_GET_FILTER, NULL, 0", getsockopt(plain, SOL_SOCKET, SO_GET_FILTER, NULL, &length));
+	length = 0;
+	say_call("of a connected one", getsockopt(pair.client, SOL_SOCKET, SO_GET_FILTER, NULL, &length));
+}
+
+/* A success leaves errno alone. */
+static void errno_is_left_alone(void)
+{
+	const struct pair pair = connect_pair(0);
+	const int on = 1;
+
+	errno = ERANGE;
+	setsockopt(pair.client, IPPROTO_TCP, TCP_KEEPIDLE, &on, sizeof(on));
+	say("after setsockopt: %s", error_name(errno));
+	errno = ERANGE;
+	option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE);
+	say("after getsockopt: %s", error_name(errno));
+	errno = ERANGE;
+	must_connect(open_socket(0), here(0));
+	say("after connect: %s", error_name(errno));
+}
+
+/* What the program sets is not where the library keeps its own. */
+static void pacing(void)
+{
+	const struct pair pair = connect_pair(0);
+	const unsigned rate = 1000000;
+	const int on = 1;
+
+	say_call("SO_MAX_PACING_RATE",
+		 setsockopt(pair.client, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)));
+	say_call("SO_INCOMING_CPU", setsockopt(pair.client, SOL_SOCKET, SO_INCOMING_CPU, &on, sizeof(on)));
+	say_names("client", pair.client);
+	say_call("TCP_NODELAY", setsockopt(pair.client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
 }
 
 static void terminal_or_not(void)
 {
 	const struct pair pair = connect_pair(0);
 
-	say("isatty: %s", yes_no(isatty(pair.client)));
+	say("isatty: %s", error_name(isatty(pair.client) ? 0 : errno));
 }
 
 static void ioctls(void)
@@ -174,6 +231,7 @@ static void ioctls(void)
 	say("nothing waits: %s", yes_no(value == 0));
 	value = -1;
 	say_call("SIOCATMARK", ioctl(pair.client, 0x8905, &value));
+	say_call("FIONREAD of a listener", ioctl(listen_at(here(1), 4), FIONREAD, &value));
 }
 
 static void window_can_be_chosen(void)
@@ -198,6 +256,9 @@ int main(int argc, char **argv)
 		{"tcp-options-can-be-set", tcp_options_can_be_set},
 		{"ip-options-can-be-set", ip_options_can_be_set},
 		{"reuseport-can-be-set", reuseport_can_be_set},
+		{"filter-length", filter_length},
+		{"errno-is-left-alone", errno_is_left_alone},
+		{"pacing", pacing},
 		{"terminal-or-not", terminal_or_not},
 		{"ioctls", ioctls},
 		{"window-can-be-chosen", window_can_be_chosen},

@@ -324,6 +324,31 @@ static void two_thousand_open(void)
 	say("good: %d", good);
 }
 
+/* stdio closes the descriptor where no preloaded library sees it; the next owner of the number is a file. */
+static void closed_by_stdio_then_a_file(void)
+{
+	const int fd = open_socket(0);
+	int file;
+
+	fclose(fdopen(fd, "r"));
+	file = open("/dev/null", O_RDONLY);
+	say("same number: %s", yes_no(file == fd));
+	say_call("connect", do_connect(file, here(0)));
+	say_call("bind", do_bind(file, here(1)));
+}
+
+/* A listener cannot connect. */
+static void listener_connects(void)
+{
+	const int listener = listen_at(other(0), 8), target = listen_at(here(1), 8);
+	const int fd = open_socket(0);
+
+	say_call("connect", do_connect(listener, here(1)));
+	must_connect(fd, other(0));
+	say_talk("talk", fd, must_accept(listener));
+	close(target);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
@@ -335,6 +360,8 @@ int main(int argc, char **argv)
 		{"two-thousand-listeners", two_thousand_listeners},
 		{"two-thousand-refusals", two_thousand_refusals},
 		{"two-thousand-open", two_thousand_open},
+		{"closed-by-stdio-then-a-file", closed_by_stdio_then_a_file},
+		{"listener-connects", listener_connects},
 	};
 
 	return RUN_CASES(cases, argc, argv);

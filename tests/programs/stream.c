@@ -442,6 +442,23 @@ static void slow_reader(void)
 	say_end("sender", child);
 }
 
+/* TCP ignores an address given on a connection, even that of the peer itself. */
+static void sendto_the_peer(void)
+{
+	const struct pair pair = connect_pair(0);
+	struct place peer = {.len = sizeof(peer.sa)};
+	struct msghdr message = {.msg_name = &peer.sa, .msg_iov = &(struct iovec){"b", 1}, .msg_iovlen = 1};
+	char data[3] = "";
+
+	if (getpeername(pair.server, (struct sockaddr *)&peer.sa, &peer.len) < 0)
+		die("getpeername");
+	say("sendto: %zd", sendto(pair.server, "a", 1, 0, (struct sockaddr *)&peer.sa, peer.len));
+	message.msg_namelen = peer.len;
+	say("sendmsg: %zd", sendmsg(pair.server, &message, 0));
+	read_all(pair.client, data, 2);
+	say("arrived: %s", data);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
@@ -465,6 +482,7 @@ int main(int argc, char **argv)
 		{"stdio-on-a-socket", stdio_on_a_socket},
 		{"fionread-counts-what-waits", fionread_counts_what_waits},
 		{"slow-reader", slow_reader},
+		{"sendto-the-peer", sendto_the_peer},
 	};
 
 	return RUN_CASES(cases, argc, argv);
