@@ -137,7 +137,7 @@ echo "\$ $server_line &"
 eval "exec env PYTHONUNBUFFERED=1 $server_line" >"$work/server" 2>&1 &
 server=$!
 tries=0
-until grep -q '^Serving' "$work/server"; do
+until grep -qs '^Serving' "$work/server"; do
 	tries=$((tries + 1))
 	if ! kill -0 "$server" 2>/dev/null || [ "$tries" -gt 100 ]; then
 		cat "$work/server" >&2

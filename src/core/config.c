@@ -787,8 +787,10 @@ int config_file(struct rules *rules, struct arena *arena, const char *path, cons
 	if (!name)
 		return -1;
 	memcpy(name, path, length + 1);
-	if (source_open(&parser, name, &parser.source))
+	if (source_open(&parser, name, &parser.source)) {
+		parser.source->depth = 1; /* as if a text had included it */
 		return sources_read(&parser);
+	}
 	if (errno == ENOMEM)
 		return -1;
 	text = &why_new(&parser)->text;

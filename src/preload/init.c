@@ -176,7 +176,7 @@ static bool cid_read(const char *text, uint32_t *cid)
 		value = value * 10 + (unsigned)(*text - '0');
 	}
 	*cid = (uint32_t)value;
-	return value < VMADDR_CID_ANY;
+	return value < UINT32_MAX; /* VMADDR_CID_ANY */
 }
 
 /* A string of the environment, which the program may change later. */

@@ -188,7 +188,7 @@ static void filter_length(void)
 static void errno_is_left_alone(void)
 {
 	const struct pair pair = connect_pair(0);
-	const int on = 1;
+	const int listener = listen_at(here(1), 8), on = 1;
 
 	errno = ERANGE;
 	setsockopt(pair.client, IPPROTO_TCP, TCP_KEEPIDLE, &on, sizeof(on));
@@ -197,8 +197,9 @@ static void errno_is_left_alone(void)
 	option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE);
 	say("after getsockopt: %s", error_name(errno));
 	errno = ERANGE;
-	must_connect(open_socket(0), here(0));
+	must_connect(open_socket(0), here(1));
 	say("after connect: %s", error_name(errno));
+	close(must_accept(listener));
 }
 
 /* What the program sets is not where the library keeps its own. */

@@ -17,41 +17,45 @@ python=/usr/bin/python3
 
 mkdir "$work/host"
 head -c 300000 /dev/urandom >"$work/host/file"
-(cd "$work/host" && exec "$IP2VSOCK" -v -l -- "$python" -m http.server 8000) >"$work/host.log" 2>&1 &
+(cd "$work/host" && exec "$IP2VSOCK" -v -l -- "$python" -u -m http.server 8000) >"$work/host.log" 2>&1 &
 servers="$servers $!"
 
-# The guest fetches a file of the host, then serves it again until somebody has fetched the end.
+# The guest fetches a file of the host and serves it again. It says so by asking the host for "ready", and ends when
+# somebody asks for "end": nobody polls, because the two share one emulated processor.
 cat >"$shared/guest.sh" <<END
 set -u
 cd /tmp || exit 1
-"$IP2VSOCK" -r 'host 10.0.0.2 host outside.vm' -- curl -sS --retry 5 --retry-connrefused -o file http://outside.vm:8000/file || exit 1
+outside() {
+	"$IP2VSOCK" -r 'host 10.0.0.2 host outside.vm' -- curl -sS --retry 5 --retry-connrefused "\$@"
+}
+outside -o file http://outside.vm:8000/file || exit 1
 echo "guest: \$(wc -c <file) bytes"
 sha256sum <file
-"$IP2VSOCK" -l -- "$python" -m http.server 8001 >server.log 2>&1 &
+"$IP2VSOCK" -l -- "$python" -u -m http.server 8001 >server.log 2>&1 &
 server=\$!
-for i in \$(seq 600); do
-	grep -q 'GET /end' server.log && break
-	sleep 0.5
-done
+until grep -qs '^Serving' server.log; do sleep 1; done
+outside -o /dev/null http://outside.vm:8000/ready
+until grep -q 'GET /end' server.log; do sleep 1; done
 cat server.log
 kill "\$server"
 END
 
-(cd "$shared" && exec "$here/nested" -t 500 3 sh ./guest.sh) >"$work/guest.log" 2>&1 &
+(cd "$shared" && exec "$here/nested" -t 600 3 sh ./guest.sh) >"$work/guest.log" 2>&1 &
 guest=$!
 servers="$servers $guest"
 
-fetched() {
-	"$IP2VSOCK" -c 3 -- curl -sS -o "$work/back" http://10.0.0.3:8001/file
+inside() {
+	"$IP2VSOCK" -c 3 -- curl -sS "$@"
 }
-fetched_or_gone() {
-	fetched || process_is_gone "$guest"
+guest_is_ready() {
+	sleep 1
+	grep -q 'GET /ready' "$work/host.log" || process_is_gone "$guest"
 }
-wait_for 45 fetched_or_gone
-ok "host to guest: curl fetches from a web server in the guest" test -s "$work/back"
-"$IP2VSOCK" -c 3 -- curl -s http://10.0.0.3:8001/end >/dev/null 2>&1
-wait_for 30 process_is_gone "$guest"
+wait_for 60 guest_is_ready
+ok "host to guest: curl fetches from a web server in the guest" inside -o "$work/back" http://10.0.0.3:8001/file
 ok "host to guest: the file is the same" cmp "$work/host/file" "$work/back"
+inside -o /dev/null http://10.0.0.3:8001/end
+wait_for 30 process_is_gone "$guest"
 like "$(cat "$work/guest.log")" "*guest: 300000 bytes*$(sha256sum <"$work/host/file")*" "guest to host: the file is the same"
 like "$(cat "$work/host.log")" '*198.18.0.3*GET /file*' "the host's server sees the guest as 198.18.0.3"
 like "$(cat "$work/guest.log")" '*198.18.0.2*GET /file*' "the guest's server sees the host as 198.18.0.2"
