@@ -636,10 +636,10 @@ static const struct {
 	/* depth */
 	{ { { "map", "include 1" }, { "1", "include 2" }, { "2", "include 3" },
 	    { "3", "include 4" }, { "4", "include 5" }, { "5", "include 6" },
-	    { "6", "include 7" }, { "7", "include 8" }, { "8", "connect *:8 inet\ninclude 9" },
-	    { "9", "connect *:9 inet" } },
-	  "connect *:8 inet",
-	  "8:2:9: include of \"9\" goes too deep (at most 8 files inside each other)" },
+	    { "6", "include 7" }, { "7", "connect *:7 inet\ninclude 8" },
+	    { "8", "connect *:8 inet" } },
+	  "connect *:7 inet",
+	  "7:2:9: include of \"8\" goes too deep (at most 8 files inside each other)" },
 	/* what is said once for all files */
 	{ { { "map", "host 10.0.0.1 1 a\ninclude b" }, { "b", "\nhost 10.0.0.1 2 a" } },
 	  "host 10.0.0.1 local",
