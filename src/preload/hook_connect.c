@@ -152,6 +152,8 @@ static int attempt_result(int fd)
 
 	if (poll(&poll_fd, 1, 0) <= 0 || !(poll_fd.revents & POLLOUT))
 		return EALREADY;
+	if (is_connected(fd)) /* just now */
+		return EISCONN;
 	error = option_int(fd, SOL_SOCKET, SO_ERROR);
 	return error ? error_of_connect(error) : ECONNABORTED;
 }
@@ -174,7 +176,7 @@ static int connect_again(int fd, const struct socket_state *state, const struct 
 	error = errno;
 	if (result < 0 && error == EALREADY) {
 		error = attempt_result(fd);
-		if (error != EALREADY) {
+		if (error != EALREADY && error != EISCONN) {
 			int made = socket_make(fd, state->hint, transport->domain);
 			struct endpoint from = {VMADDR_CID_ANY, 0};
 
@@ -292,8 +294,11 @@ static int connect_untouched(int fd, const struct sockaddr *sa, socklen_t len)
 		return fail(error);
 	if (is_connected(fd) || option_int(fd, SOL_SOCKET, SO_ACCEPTCONN))
 		return fail(EISCONN);
-	if (error == EALREADY && attempt_result(fd) == EALREADY)
-		return fail(EALREADY);
+	if (error == EALREADY) {
+		error = attempt_result(fd);
+		if (error == EALREADY || error == EISCONN)
+			return fail(error);
+	}
 	return connect_inet(fd, &state, sa, len);
 }
 
