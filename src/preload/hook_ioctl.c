@@ -14,13 +14,15 @@
 /* Bytes waiting, counted by looking at them. What is read goes to a scratch that nobody reads. */
 static int peek_length(int fd, int *out)
 {
-	static char scratch[16384];
+	struct remembered *memory = remembered_get();
 	struct iovec parts[32];
 	struct msghdr message = {.msg_iov = parts, .msg_iovlen = sizeof parts / sizeof *parts};
 	ssize_t got;
 
+	if (!memory)
+		return fail(ENOMEM);
 	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++)
-		parts[i] = (struct iovec){scratch, sizeof scratch};
+		parts[i] = (struct iovec){memory->scratch, SCRATCH_SIZE};
 	got = REAL(recvmsg)(fd, &message, MSG_PEEK | MSG_DONTWAIT);
 	if (got < 0 && option_int(fd, SOL_SOCKET, SO_ACCEPTCONN))
 		return fail(EINVAL);

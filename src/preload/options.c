@@ -222,21 +222,21 @@ void option_remember(int fd, int level, int option, const void *value, socklen_t
 int option_recall(int fd, const struct mark *mark, int level, int option, void *value, socklen_t *size)
 {
 	int scratch = scratch_open(mark_family(mark)), result;
-	const void *remembered;
+	const void *kept;
 	struct note note;
 	socklen_t length;
 
 	note_get(fd, &note);
-	remembered = note_option_get(&note, level, option, &length);
+	kept = note_option_get(&note, level, option, &length);
 	if (scratch < 0) {
-		if (!remembered)
+		if (!kept)
 			return fail(ENOPROTOOPT);
 		*size = *size < length ? *size : length;
-		memcpy(value, remembered, *size);
+		memcpy(value, kept, *size);
 		return 0;
 	}
-	if (remembered)
-		REAL(setsockopt)(scratch, level, option, remembered, length);
+	if (kept)
+		REAL(setsockopt)(scratch, level, option, kept, length);
 	result = REAL(getsockopt)(scratch, level, option, value, size);
 	close_quietly(scratch);
 	return result;

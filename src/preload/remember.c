@@ -3,22 +3,41 @@
 #include "preload/remember.h"
 #include "preload/log.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
-uint16_t hint_table[HINT_COUNT];
+struct remembered *remembered;
 unsigned hint_top;
+
+struct remembered *remembered_get(void)
+{
+	struct remembered *now = __atomic_load_n(&remembered, __ATOMIC_ACQUIRE), *nothing = NULL;
+	int saved = errno;
+
+	if (now)
+		return now;
+	now = mmap(NULL, sizeof *now, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	errno = saved;
+	if (now == MAP_FAILED)
+		return NULL;
+	if (__atomic_compare_exchange_n(&remembered, &nothing, now, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return now;
+	munmap(now, sizeof *now);
+	return nothing;
+}
 
 void hint_set(int fd, unsigned hint)
 {
+	struct remembered *now = hint ? remembered_get() : __atomic_load_n(&remembered, __ATOMIC_ACQUIRE);
 	unsigned top;
 
-	if ((unsigned)fd >= HINT_COUNT)
+	if (!now || (unsigned)fd >= HINT_COUNT)
 		return;
-	__atomic_store_n(&hint_table[fd], (uint16_t)hint, __ATOMIC_RELAXED);
+	__atomic_store_n(&now->hints[fd], (uint16_t)hint, __ATOMIC_RELAXED);
 	top = __atomic_load_n(&hint_top, __ATOMIC_RELAXED);
 	while (hint && top <= (unsigned)fd &&
 	       !__atomic_compare_exchange_n(&hint_top, &top, (unsigned)fd + 1, true, __ATOMIC_RELAXED,
@@ -27,17 +46,10 @@ void hint_set(int fd, unsigned hint)
 }
 
 /*
- * Notes are slots in a small hash table without locks: a slot is taken by exchanging its key from 0. Two
+ * Notes (which only sockets with a hint have) are slots in a small hash table without locks: a slot is taken by exchanging its key from 0. Two
  * threads that register and retarget the same descriptor at once race in the program already.
  */
-#define NOTE_COUNT 1024u
 #define NOTE_REACH 16u
-
-static struct {
-	uint64_t key; /* fd + 1 above, epfd below; 0: free */
-	uint64_t data;
-	uint32_t events;
-} notes[NOTE_COUNT];
 
 static uint64_t note_key(int fd, int epfd)
 {
@@ -51,7 +63,7 @@ static unsigned note_slot(int fd, unsigned i)
 
 static uint64_t note_load(unsigned slot)
 {
-	return __atomic_load_n(&notes[slot].key, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&remembered->notes[slot].key, __ATOMIC_ACQUIRE);
 }
 
 static void notes_drop(int fd)
@@ -60,7 +72,7 @@ static void notes_drop(int fd)
 		unsigned slot = note_slot(fd, i);
 
 		if (note_load(slot) >> 32 == (unsigned)fd + 1)
-			__atomic_store_n(&notes[slot].key, 0, __ATOMIC_RELEASE);
+			__atomic_store_n(&remembered->notes[slot].key, 0, __ATOMIC_RELEASE);
 	}
 }
 
@@ -73,11 +85,11 @@ static bool note_store(int fd, int epfd, const struct epoll_event *event)
 		uint64_t found = note_load(slot);
 
 		if (found == 0)
-			__atomic_compare_exchange_n(&notes[slot].key, &found, key, false,
+			__atomic_compare_exchange_n(&remembered->notes[slot].key, &found, key, false,
 						    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 		if (found == 0 || found == key) {
-			__atomic_store_n(&notes[slot].data, event->data.u64, __ATOMIC_RELAXED);
-			__atomic_store_n(&notes[slot].events, event->events, __ATOMIC_RELAXED);
+			__atomic_store_n(&remembered->notes[slot].data, event->data.u64, __ATOMIC_RELAXED);
+			__atomic_store_n(&remembered->notes[slot].events, event->events, __ATOMIC_RELAXED);
 			return true;
 		}
 	}
@@ -89,7 +101,7 @@ void epoll_note_follow(int epfd, int op, int fd, const struct epoll_event *event
 	if (op == EPOLL_CTL_DEL) {
 		for (unsigned i = 0; i < NOTE_REACH; i++)
 			if (note_load(note_slot(fd, i)) == note_key(fd, epfd))
-				__atomic_store_n(&notes[note_slot(fd, i)].key, 0, __ATOMIC_RELEASE);
+				__atomic_store_n(&remembered->notes[note_slot(fd, i)].key, 0, __ATOMIC_RELEASE);
 		return;
 	}
 	/* A one-shot registration disarms itself, which we do not see: only the kernel knows its state. */
@@ -113,8 +125,8 @@ int epoll_notes_of(int fd, struct epoll_note *out, int most)
 		out[count++] = (struct epoll_note){
 			.epfd = (int)(uint32_t)key,
 			.fd = fd,
-			.events = __atomic_load_n(&notes[slot].events, __ATOMIC_RELAXED),
-			.data = __atomic_load_n(&notes[slot].data, __ATOMIC_RELAXED),
+			.events = __atomic_load_n(&remembered->notes[slot].events, __ATOMIC_RELAXED),
+			.data = __atomic_load_n(&remembered->notes[slot].data, __ATOMIC_RELAXED),
 		};
 	}
 	return count;

@@ -36,15 +36,34 @@ enum hint {
 };
 
 #define HINT_PENDING (HINT_STREAM | HINT_DGRAM)
-/* 1 MiB of which only the pages touched exist. Numbers beyond are of unknown history. */
+/* Numbers beyond are of unknown history. */
 #define HINT_COUNT (1u << 19)
+#define NOTE_COUNT 1024u
+#define SCRATCH_SIZE 16384
 
-extern uint16_t hint_table[HINT_COUNT];
-extern unsigned hint_top; /* one more than the highest number that ever had a hint */
+/* Mapped at the first socket: a program that uses none does not pay for it. Of this megabyte only the pages touched
+ * exist. Without memory for it every history is unknown. */
+struct remembered {
+	uint16_t hints[HINT_COUNT];
+	struct {
+		uint64_t key; /* fd + 1 above, epfd below; 0: free */
+		uint64_t data;
+		uint32_t events;
+	} notes[NOTE_COUNT];
+	char scratch[SCRATCH_SIZE]; /* bytes nobody reads */
+};
+
+extern struct remembered *remembered; /* NULL until mapped */
+extern unsigned hint_top;	      /* one more than the highest number that ever had a hint */
+
+/* Maps it if need be; NULL without memory. errno is preserved. */
+struct remembered *remembered_get(void);
 
 static inline unsigned hint_get(int fd)
 {
-	return (unsigned)fd < HINT_COUNT ? __atomic_load_n(&hint_table[fd], __ATOMIC_RELAXED) : 0;
+	struct remembered *now = __atomic_load_n(&remembered, __ATOMIC_ACQUIRE);
+
+	return now && (unsigned)fd < HINT_COUNT ? __atomic_load_n(&now->hints[fd], __ATOMIC_RELAXED) : 0;
 }
 
 void hint_set(int fd, unsigned hint);
@@ -55,8 +74,10 @@ void hint_clear_range(unsigned first, unsigned last);
 /* Adds bits to a hint, while another thread may add others. */
 static inline void hint_add(int fd, unsigned bits)
 {
-	if ((unsigned)fd < HINT_COUNT)
-		__atomic_fetch_or(&hint_table[fd], (uint16_t)bits, __ATOMIC_RELAXED);
+	struct remembered *now = remembered_get();
+
+	if (now && (unsigned)fd < HINT_COUNT)
+		__atomic_fetch_or(&now->hints[fd], (uint16_t)bits, __ATOMIC_RELAXED);
 }
 
 /* A registration in an epoll instance made before the socket was retargeted. */
