@@ -12,12 +12,6 @@
 #include <string.h>
 #include <sys/time.h>
 
-/* SOL_SOCKET options whose default is 0 on every domain. */
-static const int plain_options[] = {
-	SO_REUSEADDR, SO_KEEPALIVE, SO_OOBINLINE, SO_BROADCAST, SO_DONTROUTE,
-	SO_PRIORITY,  SO_MARK,	    SO_TIMESTAMP, SO_NO_CHECK,
-};
-
 static int option_get(int fd, int option)
 {
 	int value = 0;
@@ -26,6 +20,7 @@ static int option_get(int fd, int option)
 	return REAL(getsockopt)(fd, SOL_SOCKET, option, &value, &size) < 0 ? 0 : value;
 }
 
+/* For options whose default is 0 on every domain. */
 static void option_copy(int from, int to, int option)
 {
 	int value = option_get(from, option);
@@ -68,20 +63,31 @@ static void buffers_copy(int from, int to, unsigned hint)
 		REAL(close)(fresh);
 }
 
-/* What the other domain does not accept is left out: it has no meaning there. */
-static void generic_copy(int from, int to, unsigned hint)
+/* Options that accepted sockets inherit on TCP as well. */
+static void inherited_copy(int from, int to)
 {
 	static const struct timeval no_time;
 	static const struct linger no_linger;
+	static const int options[] = {SO_KEEPALIVE, SO_OOBINLINE, SO_BROADCAST, SO_DONTROUTE, SO_PRIORITY};
 	int lowat = option_get(from, SO_RCVLOWAT);
 
-	for (unsigned i = 0; i < sizeof plain_options / sizeof *plain_options; i++)
-		option_copy(from, to, plain_options[i]);
+	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
+		option_copy(from, to, options[i]);
 	option_copy_wide(from, to, SO_RCVTIMEO, &no_time, sizeof no_time);
 	option_copy_wide(from, to, SO_SNDTIMEO, &no_time, sizeof no_time);
 	option_copy_wide(from, to, SO_LINGER, &no_linger, sizeof no_linger);
 	if (lowat > 1)
 		REAL(setsockopt)(to, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof lowat);
+}
+
+/* What the other domain does not accept is left out: it has no meaning there. */
+static void generic_copy(int from, int to, unsigned hint)
+{
+	static const int options[] = {SO_REUSEADDR, SO_MARK, SO_TIMESTAMP, SO_NO_CHECK};
+
+	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
+		option_copy(from, to, options[i]);
+	inherited_copy(from, to);
 	buffers_copy(from, to, hint);
 }
 
@@ -179,19 +185,10 @@ void options_copy(int from, int to, unsigned hint)
 
 void options_inherit(int listener, int fd)
 {
-	static const struct timeval no_time;
-	static const struct linger no_linger;
-	static const int options[] = {SO_KEEPALIVE, SO_OOBINLINE, SO_DONTROUTE, SO_BROADCAST, SO_PRIORITY};
-	int lowat = option_get(listener, SO_RCVLOWAT), saved = errno;
 	struct note note;
+	int saved = errno;
 
-	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
-		option_copy(listener, fd, options[i]);
-	option_copy_wide(listener, fd, SO_RCVTIMEO, &no_time, sizeof no_time);
-	option_copy_wide(listener, fd, SO_SNDTIMEO, &no_time, sizeof no_time);
-	option_copy_wide(listener, fd, SO_LINGER, &no_linger, sizeof no_linger);
-	if (lowat > 1)
-		REAL(setsockopt)(fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof lowat);
+	inherited_copy(listener, fd);
 	note_get(listener, &note);
 	note.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
 	if (note.count)

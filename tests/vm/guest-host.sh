@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Inside a test VM: an unmodified curl and web server, once from guest to host and once from host to guest.
+# Inside a test VM: unmodified curl and web servers, once from guest to host and once from host to guest.
 # The environment is that of tests/run/lib.sh. The guest is CID 3 of the VM's vsock; for it the VM is CID 2.
 # shellcheck source=tests/run/lib.sh
 . "$(dirname "$0")/../run/lib.sh"
@@ -21,7 +21,21 @@ head -c 300000 /dev/urandom >"$work/host/file"
 servers="$servers $!"
 
 # The guest fetches a file of the host and serves it again. It says so by asking the host for "ready", and ends when
-# somebody asks for "end": nobody polls, because the two share one emulated processor.
+# somebody asks for "end": nobody polls, because the two share one emulated processor. In there an interpreter takes
+# minutes to start, nginx seconds.
+cat >"$shared/nginx.conf" <<END
+daemon off;
+master_process off;
+user root;
+pid /tmp/nginx.pid;
+events { }
+http {
+	access_log /tmp/access.log;
+	client_body_temp_path /tmp/nginx; proxy_temp_path /tmp/nginx; fastcgi_temp_path /tmp/nginx;
+	uwsgi_temp_path /tmp/nginx; scgi_temp_path /tmp/nginx;
+	server { listen 8001; root /tmp; }
+}
+END
 cat >"$shared/guest.sh" <<END
 set -u
 cd /tmp || exit 1
@@ -31,12 +45,12 @@ outside() {
 outside -o file http://outside.vm:8000/file || exit 1
 echo "guest: \$(wc -c <file) bytes"
 sha256sum <file
-"$IP2VSOCK" -l -- "$python" -u -m http.server 8001 >server.log 2>&1 &
+"$IP2VSOCK" -l -- nginx -e stderr -p /tmp -c "$shared/nginx.conf" &
 server=\$!
-until grep -qs '^Serving' server.log; do sleep 1; done
+until [ -s nginx.pid ] || ! kill -0 "\$server"; do sleep 1; done
 outside -o /dev/null http://outside.vm:8000/ready
-until grep -q 'GET /end' server.log; do sleep 1; done
-cat server.log
+until grep -q 'GET /end' access.log || ! kill -0 "\$server"; do sleep 2; done
+cat access.log
 kill "\$server"
 END
 
@@ -52,7 +66,7 @@ guest_is_ready() {
 	grep -q 'GET /ready' "$work/host.log" || process_is_gone "$guest"
 }
 wait_for 60 guest_is_ready
-ok "host to guest: curl fetches from a web server in the guest" inside -o "$work/back" http://10.0.0.3:8001/file
+ok "host to guest: curl fetches from nginx in the guest" inside -o "$work/back" http://10.0.0.3:8001/file
 ok "host to guest: the file is the same" cmp "$work/host/file" "$work/back"
 inside -o /dev/null http://10.0.0.3:8001/end
 wait_for 30 process_is_gone "$guest"
