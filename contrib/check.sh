@@ -244,20 +244,18 @@ step_dist()
 # What lies below the current directory is all that the VM sees of this machine's /tmp.
 in_vm()
 {
-	cd "$work" && sh "$work/src/tests/vm/run" -t 2400 -w "$work/gcc/vm" -e IP2VSOCK_TEST_VSOCK=yes -e ROADS=vsock -e CI="${CI:-}" \
+	cd "$work" && sh "$work/src/tests/vm/run" -t 2400 -w "$work/gcc/tests" -e IP2VSOCK_TEST_VSOCK=yes -e ROADS=vsock -e CI="${CI:-}" \
 		-e IP2VSOCK="$work/gcc/tests/ip2vsock" -e programs="$work/gcc/tests/programs" -e srcdir="$work/src" \
 		-e builddir="$work/gcc" -- "$@"
 }
 
 step_vm()
 {
-	mkdir -p "$work/gcc/vm"
 	part "VM: tests over AF_VSOCK" in_vm sh "$work/src/tests/run/all"
 }
 
 step_nested()
 {
-	mkdir -p "$work/gcc/vm"
 	part "VM in VM: guest and host" in_vm sh "$work/src/tests/vm/guest-host.sh"
 }
 
