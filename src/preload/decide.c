@@ -67,21 +67,24 @@ bool decide(int fd, enum rule_direction direction, const struct ip_addr *addr,
 	    struct socket_state *state, struct target *target)
 {
 	const struct settings *now = settings();
+	unsigned hint = hint_get(fd);
 
 	if (now->disabled)
 		return false;
 	if (now->failed) {
+		*state = (struct socket_state){.kind = KIND_OTHER, .hint = hint};
 		/* As a target, so that callers fail closed in the way they refuse anything else. */
 		*target = (struct target){.kind = TARGET_REJECT, .error = now->error};
 		settings_complain(now);
 		return true;
 	}
-	if (untouched(now, hint_get(fd), direction, addr, target))
+	if (untouched(now, hint, direction, addr, target))
 		return false;
 	socket_look(fd, state);
 	if (state->kind == KIND_OTHER)
 		return false;
-	rules_find(now->rules, direction, state->kind == KIND_UDP ? RULE_UDP : RULE_TCP, addr, target);
+	if (!(hint & HINT_PENDING)) /* else the hint named the protocol */
+		rules_find(now->rules, direction, state->kind == KIND_UDP ? RULE_UDP : RULE_TCP, addr, target);
 	return target->kind != TARGET_INET;
 }
 

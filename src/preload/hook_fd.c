@@ -4,6 +4,7 @@
 #include "preload/real.h"
 #include "preload/remember.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 
@@ -15,8 +16,9 @@ HOOK int close(int fd)
 
 HOOK int fclose(FILE *file)
 {
-	int fd = file ? fileno(file) : -1;
+	int saved = errno, fd = file ? fileno(file) : -1;
 
+	errno = saved; /* a stream in memory has no descriptor */
 	if (fd >= 0)
 		hint_clear(fd);
 	return REAL(fclose)(file);

@@ -64,7 +64,7 @@ HOOK int ioctl(int fd, unsigned long request, ...)
 {
 	va_list list;
 	void *argument;
-	int result;
+	int result, saved = errno;
 
 	va_start(list, request);
 	argument = va_arg(list, void *);
@@ -85,7 +85,9 @@ HOOK int ioctl(int fd, unsigned long request, ...)
 	case SIOCOUTQNSD:
 	case SIOCATMARK:
 		if (result < 0 && (errno == EOPNOTSUPP || errno == ENOTTY) && argument)
-			return answer(fd, request, argument);
+			result = answer(fd, request, argument);
+		if (result == 0)
+			errno = saved;
 		return result;
 	case TCGETS:
 		return not_a_terminal(result);

@@ -23,7 +23,7 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 		return ROAD_REAL;
 	if (!decide(fd, RULE_CONNECT, addr, &state, &target))
 		return ROAD_REAL;
-	if (target.rule && state.kind == KIND_OURS && !(flags & MSG_FASTOPEN))
+	if (state.kind == KIND_OURS && !(flags & MSG_FASTOPEN))
 		return ROAD_PLAIN;
 	if (target.kind == TARGET_REJECT) {
 		errno = target.error;
@@ -33,9 +33,7 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 		refuse_udp(ENETUNREACH);
 		return ROAD_REFUSED;
 	}
-	if (flags & MSG_FASTOPEN)
-		return ROAD_CONNECT;
-	return state.kind == KIND_OURS ? ROAD_PLAIN : ROAD_REAL;
+	return flags & MSG_FASTOPEN ? ROAD_CONNECT : ROAD_REAL;
 }
 
 /* The address of a connected peer may be one that no rule matches: TCP ignores it, other streams refuse it. */

@@ -12,18 +12,10 @@
 #include <string.h>
 #include <sys/time.h>
 
-static int option_get(int fd, int option)
-{
-	int value = 0;
-	socklen_t size = sizeof value;
-
-	return REAL(getsockopt)(fd, SOL_SOCKET, option, &value, &size) < 0 ? 0 : value;
-}
-
 /* For options whose default is 0 on every domain. */
 static void option_copy(int from, int to, int option)
 {
-	int value = option_get(from, option);
+	int value = option_int(from, SOL_SOCKET, option);
 
 	if (value)
 		REAL(setsockopt)(to, SOL_SOCKET, option, &value, sizeof value);
@@ -47,16 +39,16 @@ static void option_copy_wide(int from, int to, int option, const void *unset, so
 static void buffers_copy(int from, int to, unsigned hint)
 {
 	static const int options[] = {SO_SNDBUF, SO_RCVBUF};
-	int domain = option_get(from, SO_DOMAIN), fresh = -1;
+	int domain = option_int(from, SOL_SOCKET, SO_DOMAIN), fresh = -1;
 
 	if (!(hint & HINT_PENDING)) /* not seen from its start: compare with one nobody touched */
 		fresh = REAL(socket)(domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	else if (!(hint & HINT_BUFFERS))
 		return;
 	for (unsigned i = 0; i < sizeof options / sizeof *options; i++) {
-		int value = option_get(from, options[i]) / 2;
+		int value = option_int(from, SOL_SOCKET, options[i]) / 2;
 
-		if (fresh < 0 || value != option_get(fresh, options[i]) / 2)
+		if (fresh < 0 || value != option_int(fresh, SOL_SOCKET, options[i]) / 2)
 			REAL(setsockopt)(to, SOL_SOCKET, options[i], &value, sizeof value);
 	}
 	if (fresh >= 0)
@@ -69,7 +61,7 @@ static void inherited_copy(int from, int to)
 	static const struct timeval no_time;
 	static const struct linger no_linger;
 	static const int options[] = {SO_KEEPALIVE, SO_OOBINLINE, SO_BROADCAST, SO_DONTROUTE, SO_PRIORITY};
-	int lowat = option_get(from, SO_RCVLOWAT);
+	int lowat = option_int(from, SOL_SOCKET, SO_RCVLOWAT);
 
 	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
 		option_copy(from, to, options[i]);
@@ -156,12 +148,12 @@ static void note_replay(const struct note *note, int to)
 void options_copy(int from, int to, unsigned hint)
 {
 	bool known = hint & HINT_PENDING;
-	int from_domain = known ? (hint & HINT_INET6 ? AF_INET6 : AF_INET) : option_get(from, SO_DOMAIN);
+	int from_domain = known ? (hint & HINT_INET6 ? AF_INET6 : AF_INET) : option_int(from, SOL_SOCKET, SO_DOMAIN);
 	bool from_inet = from_domain == AF_INET || from_domain == AF_INET6;
 	struct note note;
 
 	if (!known || hint & HINT_OPTIONS) {
-		int reuse_port = option_get(from, SO_REUSEPORT);
+		int reuse_port = option_int(from, SOL_SOCKET, SO_REUSEPORT);
 
 		generic_copy(from, to, hint);
 		if (from_inet && reuse_port)
@@ -175,7 +167,7 @@ void options_copy(int from, int to, unsigned hint)
 	note_get(from, &note);
 	if (!note.count)
 		return;
-	if (option_get(to, SO_DOMAIN) == from_domain) {
+	if (option_int(to, SOL_SOCKET, SO_DOMAIN) == from_domain) {
 		note.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
 		note_set(to, &note);
 	} else {

@@ -10,7 +10,7 @@
 /*
  * One hint for each descriptor number, written by the hooks that see it change. 0 means "nothing
  * known": then the kernel is asked, which is slower but always right. A hint may be lost at any time (fork in
- * another thread, exec, a close we do not see); it is never the only place where a fact is kept.
+ * another thread, exec, a close we do not see); but for HINT_INHERIT it is never the only place where a fact is kept.
  */
 enum hint {
 	/* A socket that socket() gave this process and that was not connected since: */

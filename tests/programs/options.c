@@ -197,6 +197,9 @@ static void errno_is_left_alone(void)
 	option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE);
 	say("after getsockopt: %s", error_name(errno));
 	errno = ERANGE;
+	ioctl(pair.client, FIONREAD, &(int){0});
+	say("after FIONREAD: %s", error_name(errno));
+	errno = ERANGE;
 	must_connect(open_socket(0), here(1));
 	say("after connect: %s", error_name(errno));
 	close(must_accept(listener));
