@@ -113,10 +113,13 @@ void log_call(const char *call, int fd, const struct ip_addr *addr, const char *
 	text_str(&text, " = ");
 	text_int(&text, result);
 	if (result < 0) {
-		const char *name = strerrorname_np(error);
+		const char *name = real_error_name(error);
 
 		text_str(&text, " ");
-		text_str(&text, name ? name : "?");
+		if (name)
+			text_str(&text, name);
+		else
+			text_int(&text, error);
 	}
 	log_write(LOG_INFO, &text);
 	errno = error;

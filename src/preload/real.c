@@ -37,3 +37,10 @@ void real_bind_all(void)
 		if (!__atomic_load_n((void **)&real_calls + i, __ATOMIC_RELAXED))
 			real_bind(i);
 }
+
+const char *real_error_name(int error)
+{
+	const char *(*name)(int) = (const char *(*)(int))dlsym(RTLD_DEFAULT, "strerrorname_np");
+
+	return name ? name(error) : NULL;
+}

@@ -32,6 +32,8 @@ enum real_index {
 void *real_bind(enum real_index index);
 /* Binds every call, so that a signal handler is practically never the first to need one. */
 void real_bind_all(void);
+/* strerrorname_np(3), or NULL where libc has none (musl, glibc before 2.32): such a libc loads the library, too. */
+const char *real_error_name(int error);
 
 /* REAL(connect)(fd, addr, len): other libraries' constructors run before ours and may call us, so
  * nothing is bound ahead of the first use. A name this libc does not have answers ENOSYS. */
