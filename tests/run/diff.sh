@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Every case of every differential program: what it prints on plain TCP it prints on every other road.
+# Every case of every differential program: what it prints on plain TCP it prints on every other road, but for what
+# the file differences says (or the one that DIFFERENCES names).
 # shellcheck source=tests/run/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -23,6 +24,11 @@ others 127.0.0.1
 fastopen 127.0.0.1
 '
 
+differences=${DIFFERENCES:-$test_dir/differences}
+for file in cases compared identical documented; do
+	: >"$work/$file"
+done
+
 # Ten ports for every run, so that TIME_WAIT of one is not in the way of the next.
 port=10000
 next_port() {
@@ -33,8 +39,79 @@ next_port() {
 run_case() { # ROAD PROGRAM CASE ADDRESS
 	next_port
 	over "$1" "$programs/$2" "$3" "$4" "$port" 127.0.0.2 </dev/null 2>&1
-	echo "exit $?"
+	status=$?
+	[ "$status" != 124 ] || echo "no end after $((PATIENCE * SCALE)) s"
+	echo "exit $status"
 }
+
+look_up() { # PROGRAM CASE ROAD
+	awk -v program="$1" -v case_name="$2" -v road="$3" -v delta="$work/delta" \
+		-f "$test_dir/documented.awk" "$differences"
+}
+
+# PROGRAM CASE ADDRESS ROAD: compares $work/got with $work/plain.
+judge() {
+	judge_name="$1 $2 $3 over $4"
+	diff -U 0 "$work/plain" "$work/got" | sed '1,2d; /^@@/d' >"$work/delta"
+	reason=$(look_up "$1" "$2" "$4")
+	found=$?
+	if [ "$(tail -n 1 "$work/plain")" != 'exit 0' ]; then
+		fail "$judge_name" "on plain TCP: $(cat "$work/plain")"
+	elif [ ! -s "$work/delta" ] && [ "$found" = 1 ]; then
+		fail "$judge_name" "no longer differs: $reason"
+	elif [ ! -s "$work/delta" ]; then
+		pass "$judge_name"
+		echo "$4" >>"$work/identical"
+	elif [ "$found" = 0 ]; then
+		pass "$judge_name differs as documented: $reason"
+		printf '%s\t%s\n' "$4" "$reason" >>"$work/documented"
+	else
+		fail "$judge_name" "${reason:+documented otherwise: $reason
+}$(diff -U 1 "$work/plain" "$work/got" | tail -n +3)"
+	fi
+}
+
+# What was compared and what came out, for people.
+summarize() {
+	echo "# cases: $(sort -u "$work/cases" | wc -l), comparisons: $(wc -l <"$work/compared")"
+	for road in $ROADS; do
+		echo "# over $road: $(grep -cx "$road" "$work/identical") identical," \
+			"$(grep -c "^$road	" "$work/documented") different as documented," \
+			"$(grep -cx "$road" "$work/compared") in all"
+	done
+	cut -f 2 "$work/documented" | sort | uniq -c | sed 's/^ *\([0-9]*\) \(.*\)/# documented: \2 (\1)/'
+}
+
+# A block of a case that does not exist would never be looked at.
+blocks_are_of_cases() {
+	awk -v list=yes -f "$test_dir/documented.awk" "$differences" >"$work/blocks" || {
+		cat "$work/blocks"
+		return 1
+	}
+	blocks_status=0
+	while read -r program case road; do
+		case $road in realm | vsock) ;; *)
+			echo "$program $case: no road \"$road\""
+			blocks_status=1
+			;;
+		esac
+		case $differential in
+		*"
+$program "*) ;;
+		*)
+			echo "no program \"$program\""
+			blocks_status=1
+			continue
+			;;
+		esac
+		"$programs/$program" -l | grep -qFx -e "$case" || {
+			echo "$program has no case \"$case\""
+			blocks_status=1
+		}
+	done <"$work/blocks"
+	return $blocks_status
+}
+ok "documented differences are of cases there are" blocks_are_of_cases
 
 # The same output proves nothing where the library is not at work: an address without route must lead somewhere.
 for road in $ROADS; do
@@ -57,22 +134,18 @@ while read -r program addresses; do
 		for address in $addresses; do
 			run_case plain "$program" "$case" "$address" >"$work/plain"
 			for road in $ROADS; do
-				name="$program $case $address over $road"
 				reason=$(road_closed "$road")
 				if [ -n "$reason" ]; then
-					skip "$name" "$reason"
+					skip "$program $case $address over $road" "$reason"
 					continue
 				fi
 				run_case "$road" "$program" "$case" "$address" >"$work/got"
-				if [ "$(tail -n 1 "$work/plain")" != 'exit 0' ]; then
-					fail "$name" "on plain TCP: $(cat "$work/plain")"
-				elif cmp -s "$work/plain" "$work/got"; then
-					pass "$name"
-				else
-					fail "$name" "$(diff -U 1 "$work/plain" "$work/got" | tail -n +3)"
-				fi
+				echo "$program $case" >>"$work/cases"
+				echo "$road" >>"$work/compared"
+				judge "$program" "$case" "$address" "$road"
 			done
 		done
 	done
 done <"$work/differential"
+summarize
 finish

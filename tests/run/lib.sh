@@ -10,6 +10,7 @@
 #   ROADS      the roads to take besides plain TCP: realm, vsock (default realm)
 #   TEST_UNDER a command that the programs run under, such as valgrind (not on plain TCP)
 #   SCALE      how many times slower than a usual machine this one is (default 1, or 10 on the road vsock)
+#   PATIENCE   how many seconds a program may take on a usual machine (default 120)
 
 set -u
 
@@ -37,7 +38,8 @@ case " $ROADS " in
 *' vsock '*) SCALE=${SCALE:-10} ;;
 *) SCALE=${SCALE:-1} ;;
 esac
-export srcdir programs IP2VSOCK ROADS SCALE
+PATIENCE=${PATIENCE:-120}
+export srcdir programs IP2VSOCK ROADS SCALE PATIENCE
 unset IP2VSOCK_RULES IP2VSOCK_FILE IP2VSOCK_REALM IP2VSOCK_LOG IP2VSOCK_CID IP2VSOCK_DISABLE
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
 export LC_ALL=C
@@ -230,16 +232,17 @@ exec_over() {
 	esac
 }
 
-# The same in a process of its own. It may take two minutes (of a usual machine).
+# The same in a process of its own, which fails with status 124 when it has not ended after PATIENCE seconds.
 over() {
 	(
 		over_road=$1
+		over_limit=$((PATIENCE * SCALE))
 		shift
 		case $over_road in
-		plain) exec timeout -k 10 "$((120 * SCALE))" "$@" ;;
+		plain) exec timeout -k 10 "$over_limit" "$@" ;;
 		esac
 		# shellcheck disable=SC2086 # a command, such as valgrind and its options
-		exec_over "$over_road" timeout -k 10 "$((120 * SCALE))" ${TEST_UNDER-} "$@"
+		exec_over "$over_road" timeout -k 10 "$over_limit" ${TEST_UNDER-} "$@"
 	)
 }
 
