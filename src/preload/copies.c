@@ -35,23 +35,30 @@ static int proc_open(const char *directory, int fd, int flags)
 	return open(path, O_RDONLY | O_CLOEXEC | flags);
 }
 
-static bool is_epoll(int directory, const char *name)
+/* A place for one item more, or NULL with ENOMEM. */
+static void *list_add(struct copies_list *list, size_t item)
 {
-	static const char kind[] = "anon_inode:[eventpoll]";
-	char link[sizeof kind];
+	size_t size = list->size ? list->size * 2 : 4096;
+	void *items = list->items;
 
-	return readlinkat(directory, name, link, sizeof link) == (ssize_t)sizeof kind - 1 &&
-	       memcmp(link, kind, sizeof kind - 1) == 0;
+	if (((size_t)list->count + 1) * item > list->size) {
+		items = items ? mremap(items, list->size, size, MREMAP_MAYMOVE)
+			      : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (items == MAP_FAILED)
+			return NULL;
+		list->items = items;
+		list->size = size;
+	}
+	return (char *)items + (size_t)list->count++ * item;
 }
 
-static bool push(int *list, int *count, int most, int value)
+static bool number_add(struct copies_list *list, int number)
 {
-	if (*count == most) {
-		errno = ENOBUFS;
-		return false;
-	}
-	list[(*count)++] = value;
-	return true;
+	int *place = list_add(list, sizeof number);
+
+	if (place)
+		*place = number;
+	return place;
 }
 
 static bool number_read(const char **at, unsigned base, uint64_t *out)
@@ -73,39 +80,53 @@ static bool number_read(const char **at, unsigned base, uint64_t *out)
 	return *at > start;
 }
 
-/* One entry of /proc/thread-self/fd: another number of the same socket, or an epoll instance. */
-static bool entry_take(struct copies *copies, int directory, const char *name, const struct stat *socket)
-{
-	const char *at = name;
-	struct stat st;
-	uint64_t number;
-	int fd;
+#define LINK_SIZE 64
 
-	if (!number_read(&at, 10, &number) || *at)
+/* What readlink(2) says of a descriptor of this socket. */
+static void socket_link(const struct stat *socket, char link[LINK_SIZE])
+{
+	struct text text;
+
+	text_init(&text, link, LINK_SIZE);
+	text_str(&text, "socket:[");
+	text_uint(&text, socket->st_ino);
+	text_str(&text, "]");
+}
+
+/* One entry of /proc/thread-self/fd: another number of the same socket, or an epoll instance. */
+static bool entry_take(struct copies *copies, int directory, const char *name, const char *wanted)
+{
+	char link[LINK_SIZE];
+	const char *at = name;
+	uint64_t number;
+	ssize_t length;
+
+	if (!number_read(&at, 10, &number) || *at || (int)number == *(int *)copies->fds.items)
 		return true;
-	fd = (int)number;
-	if (fd == copies->fds[0])
+	length = readlinkat(directory, name, link, sizeof link - 1);
+	if (length < 0) /* closed meanwhile */
 		return true;
-	if (is_epoll(directory, name))
-		return push(copies->epolls, &copies->epoll_count, COPIES_EPOLLS, fd);
-	if (fstat(fd, &st) == 0 && st.st_ino == socket->st_ino && st.st_dev == socket->st_dev)
-		return push(copies->fds, &copies->fd_count, COPIES_FDS, fd);
-	return true;
+	link[length] = '\0';
+	if (strcmp(link, wanted) == 0)
+		return number_add(&copies->fds, (int)number);
+	return strcmp(link, "anon_inode:[eventpoll]") != 0 || number_add(&copies->epolls, (int)number);
 }
 
 static bool descriptors_read(struct copies *copies, const struct stat *socket)
 {
 	int directory = proc_open("fd", -1, O_DIRECTORY);
-	long got;
 	bool good = directory >= 0;
+	char wanted[LINK_SIZE];
+	long got;
 
+	socket_link(socket, wanted);
 	while (good && (got = syscall(SYS_getdents64, directory, copies->buffer, COPIES_BUFFER)) != 0) {
 		if (got < 0)
 			good = false;
 		for (long at = 0; good && at < got;) {
 			struct dirent64_raw *entry = (struct dirent64_raw *)(copies->buffer + at);
 
-			good = entry_take(copies, directory, entry->name, socket);
+			good = entry_take(copies, directory, entry->name, wanted);
 			at += entry->size;
 		}
 	}
@@ -116,8 +137,10 @@ static bool descriptors_read(struct copies *copies, const struct stat *socket)
 
 static bool is_copy(const struct copies *copies, int fd)
 {
-	for (int i = 0; i < copies->fd_count; i++)
-		if (copies->fds[i] == fd)
+	const int *fds = copies->fds.items;
+
+	for (int i = 0; i < copies->fds.count; i++)
+		if (fds[i] == fd)
 			return true;
 	return false;
 }
@@ -142,14 +165,11 @@ static bool line_take(struct copies *copies, int epfd, const char *line, ino_t i
 	    !field(line, "data:", 16, &data) || !field(line, "ino:", 16, &inode) || inode != ino ||
 	    !is_copy(copies, (int)fd))
 		return true;
-	if (copies->note_count == COPIES_NOTES) {
-		errno = ENOBUFS;
-		return false;
-	}
-	note = &copies->notes[copies->note_count++];
-	*note = (struct epoll_note){
-		.epfd = epfd, .fd = (int)fd, .events = (uint32_t)events, .data = data};
-	return true;
+	note = list_add(&copies->notes, sizeof *note);
+	if (note)
+		*note = (struct epoll_note){
+			.epfd = epfd, .fd = (int)fd, .events = (uint32_t)events, .data = data};
+	return note;
 }
 
 static bool registrations_read(struct copies *copies, int epfd, ino_t ino)
@@ -189,11 +209,10 @@ struct copies *copies_find(int fd)
 	copies = mmap(NULL, sizeof *copies, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (copies == MAP_FAILED)
 		return NULL;
-	copies->fds[copies->fd_count++] = fd;
-	if (!descriptors_read(copies, &socket))
+	if (!number_add(&copies->fds, fd) || !descriptors_read(copies, &socket))
 		goto failed;
-	for (int i = 0; i < copies->epoll_count; i++)
-		if (!registrations_read(copies, copies->epolls[i], socket.st_ino))
+	for (int i = 0; i < copies->epolls.count; i++)
+		if (!registrations_read(copies, ((int *)copies->epolls.items)[i], socket.st_ino))
 			goto failed;
 	return copies;
 failed:
@@ -203,7 +222,16 @@ failed:
 	return NULL;
 }
 
+static void list_free(struct copies_list *list)
+{
+	if (list->items)
+		munmap(list->items, list->size);
+}
+
 void copies_free(struct copies *copies)
 {
+	list_free(&copies->fds);
+	list_free(&copies->epolls);
+	list_free(&copies->notes);
 	munmap(copies, sizeof *copies);
 }

@@ -5,23 +5,26 @@
 
 #include "preload/remember.h"
 
-#define COPIES_FDS 2048
-#define COPIES_NOTES 1024
-#define COPIES_EPOLLS 2048
 #define COPIES_BUFFER 8192
 
+/* Grows by whole pages, without malloc. */
+struct copies_list {
+	void *items;
+	size_t size; /* bytes */
+	int count;
+};
+
 struct copies {
-	int fd_count, note_count, epoll_count;
-	int fds[COPIES_FDS]; /* the one asked for first */
-	int epolls[COPIES_EPOLLS];
-	struct epoll_note notes[COPIES_NOTES];
+	struct copies_list fds;	   /* of int, the one asked for first */
+	struct copies_list epolls; /* of int, every epoll instance there is */
+	struct copies_list notes;  /* of struct epoll_note */
 	char buffer[COPIES_BUFFER];
 };
 
 /*
  * For sockets of unknown history (inherited, received, duplicated). Cost grows with the descriptors of
- * the process and the registrations of its epoll instances. NULL with errno: ENOENT when there is no /proc,
- * ENOBUFS when there are more than fit, ENOMEM, EMFILE.
+ * the process and the registrations of its epoll instances; there is no limit to either but memory. NULL with
+ * errno: ENOENT when there is no /proc, ENOMEM, EMFILE.
  */
 struct copies *copies_find(int fd);
 void copies_free(struct copies *copies);

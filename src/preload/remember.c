@@ -46,8 +46,9 @@ void hint_set(int fd, unsigned hint)
 }
 
 /*
- * Notes (which only sockets with a hint have) are slots in a small hash table without locks: a slot is taken by exchanging its key from 0. Two
- * threads that register and retarget the same descriptor at once race in the program already.
+ * Notes (which only sockets with a hint have) are slots in a table without locks: a slot is taken by exchanging its
+ * key from 0. Two threads that register and retarget the same descriptor at once race in the program already.
+ * Neighbours have neighbouring slots, so that few descriptors touch few pages and thousands in a row find room.
  */
 #define NOTE_REACH 16u
 
@@ -58,7 +59,7 @@ static uint64_t note_key(int fd, int epfd)
 
 static unsigned note_slot(int fd, unsigned i)
 {
-	return ((unsigned)fd * 2654435761u / NOTE_REACH + i) % NOTE_COUNT;
+	return ((unsigned)fd * 2 + i) % NOTE_COUNT;
 }
 
 static uint64_t note_load(unsigned slot)

@@ -36,13 +36,13 @@ enum hint {
 };
 
 #define HINT_PENDING (HINT_STREAM | HINT_DGRAM)
-/* Numbers beyond are of unknown history. */
-#define HINT_COUNT (1u << 19)
-#define NOTE_COUNT 1024u
+/* As many descriptors as a process can have unless fs.nr_open was raised (proc(5)). Numbers beyond are of unknown history. */
+#define HINT_COUNT (1u << 20)
+#define NOTE_COUNT (1u << 15)
 #define SCRATCH_SIZE 16384
 
-/* Mapped at the first socket: a program that uses none does not pay for it. Of this megabyte only the pages touched
- * exist. Without memory for it every history is unknown. */
+/* Mapped at the first socket: a program that uses none does not pay for it. Of these megabytes only the pages
+ * touched exist. Without memory for it every history is unknown. */
 struct remembered {
 	uint16_t hints[HINT_COUNT];
 	struct {

@@ -96,6 +96,8 @@ static bool registrations_remove(struct epoll_note *notes, int count)
 static int install_searched(int fd, int made)
 {
 	struct copies *copies = copies_find(fd);
+	struct epoll_note *notes;
+	const int *fds;
 	int done = 0, saved;
 
 	if (!copies) {
@@ -103,15 +105,16 @@ static int install_searched(int fd, int made)
 			return -1;
 		return replace(made, fd, is_cloexec(fd)); /* no /proc: nothing more can be known */
 	}
+	fds = copies->fds.items;
+	notes = copies->notes.items;
 	/* An instance that has two numbers is listed twice, and removed from once. */
-	registrations_remove(copies->notes, copies->note_count);
-	while (done < copies->fd_count &&
-	       replace(made, copies->fds[done], is_cloexec(copies->fds[done])) >= 0) {
-		if (copies->fds[done] != fd)
-			hint_clear(copies->fds[done]);
+	registrations_remove(notes, copies->notes.count);
+	while (done < copies->fds.count && replace(made, fds[done], is_cloexec(fds[done])) >= 0) {
+		if (fds[done] != fd)
+			hint_clear(fds[done]);
 		done++;
 	}
-	registrations_add(copies->notes, copies->note_count);
+	registrations_add(notes, copies->notes.count);
 	saved = errno;
 	/* The first is fd itself: if that went well the rest can only fail for numbers closed meanwhile. */
 	copies_free(copies);
