@@ -24,7 +24,7 @@ struct copies {
 /*
  * For sockets of unknown history (inherited, received, duplicated). Cost grows with the descriptors of
  * the process and the registrations of its epoll instances; there is no limit to either but memory. NULL with
- * errno: ENOENT when there is no /proc, ENOMEM, EMFILE.
+ * errno: ENOMEM, EMFILE, ENFILE; any other when there is no /proc, or none that this process may read.
  */
 struct copies *copies_find(int fd);
 void copies_free(struct copies *copies);

@@ -101,9 +101,9 @@ static int install_searched(int fd, int made)
 	int done = 0, saved;
 
 	if (!copies) {
-		if (errno != ENOENT)
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
 			return -1;
-		return replace(made, fd, is_cloexec(fd)); /* no /proc: nothing more can be known */
+		return replace(made, fd, is_cloexec(fd)); /* no /proc to see: nothing more can be known */
 	}
 	fds = copies->fds.items;
 	notes = copies->notes.items;

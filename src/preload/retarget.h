@@ -12,7 +12,7 @@ int socket_make(int fd, unsigned hint, int domain);
 /*
  * Puts `made` in the place of fd and of every duplicate that this process has of the same socket: descriptor
  * flags and epoll registrations (level, edge, one-shot; in any number of instances) move along, and
- * the descriptor `made` is closed. All or nothing: -1 with errno (ENOMEM, EMFILE) leaves fd as it was and closes
+ * the descriptor `made` is closed. All or nothing: -1 with errno (ENOMEM, EMFILE, ENFILE) leaves fd as it was and closes
  * `made`.
  */
 int socket_install(int fd, unsigned hint, int made);
