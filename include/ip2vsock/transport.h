@@ -21,6 +21,10 @@ struct transport {
 	 * copies it to the new socket. */
 	int mark_level, mark_option;
 	bool mark_inherited;
+	/* The struct timeval option that limits how long connect(2) waits. With `background` a non-blocking one
+	 * goes on in the background that long; without, it is over at once. */
+	int limit_level, limit_option;
+	bool background;
 	/* Writes the address of an endpoint for bind(2) or connect(2) and returns its length. */
 	socklen_t (*encode)(const struct realm *, const struct endpoint *, struct sockaddr_storage *);
 	/* False: not an address of this transport (of another realm, or a program's own). A name that has

@@ -30,7 +30,10 @@ enum hint {
 	HINT_LISTEN = 1 << 12,
 	HINT_LOOPBACK = 1 << 11, /* to a loopback address (only pending sockets have HINT_BOUND) */
 	HINT_V6ONLY = 1 << 13,
-	/* Of both: */
+	/* A client we retargeted: */
+	HINT_ATTEMPT = 1 << 3,	/* its attempt went on in the background: connect will tell the end (only pending
+				 * sockets have HINT_NONBLOCK) */
+	/* Of all: */
 	HINT_INHERIT = 1 << 14, /* options were set that accepted sockets inherit */
 	HINT_NODELAY = 1 << 15, /* TCP_NODELAY was set, which is also in the mark */
 };

@@ -81,6 +81,9 @@ const struct transport transport_realm = {
 	.mark_level = SOL_SOCKET,
 	.mark_option = SO_MAX_PACING_RATE,
 	.mark_inherited = false,
+	.limit_level = SOL_SOCKET,
+	.limit_option = SO_SNDTIMEO,
+	.background = false,
 	.encode = realm_encode,
 	.decode = realm_decode,
 };

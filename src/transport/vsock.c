@@ -35,6 +35,9 @@ const struct transport transport_vsock = {
 	.mark_level = AF_VSOCK,
 	.mark_option = SO_VM_SOCKETS_BUFFER_MAX_SIZE,
 	.mark_inherited = true,
+	.limit_level = AF_VSOCK,
+	.limit_option = SO_VM_SOCKETS_CONNECT_TIMEOUT,
+	.background = true,
 	.encode = vsock_encode,
 	.decode = vsock_decode,
 };

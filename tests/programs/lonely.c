@@ -1,61 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs a program in a network namespace of its own, where there is only lo: nothing can reach a network. */
 #define _GNU_SOURCE 1
-#include <errno.h>
-#include <fcntl.h>
-#include <net/if.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-__attribute__((noreturn)) static void fail(const char *what)
-{
-	fprintf(stderr, "lonely: %s: %s\n", what, strerror(errno));
-	exit(125);
-}
-
-static void put(const char *path, const char *text)
-{
-	const int fd = open(path, O_WRONLY | O_CLOEXEC);
-	const ssize_t length = (ssize_t)strlen(text);
-
-	if (fd < 0 || write(fd, text, (size_t)length) != length)
-		fail(path);
-	close(fd);
-}
+#include "lonely.h"
 
 int main(int argc, char **argv)
 {
-	struct ifreq request = {.ifr_name = "lo"};
-	const unsigned uid = getuid(), gid = getgid();
-	char text[64];
-	int fd;
-
 	if (argc < 2) {
 		fprintf(stderr, "usage: lonely PROGRAM [ARG]...\n");
 		return 125;
 	}
-	/* Without privilege a user namespace gives it; the user stays who it is. */
-	if (unshare(CLONE_NEWNET) < 0) {
-		if (errno != EPERM || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
-			fail("unshare");
-		put("/proc/self/setgroups", "deny");
-		snprintf(text, sizeof(text), "%u %u 1\n", uid, uid);
-		put("/proc/self/uid_map", text);
-		snprintf(text, sizeof(text), "%u %u 1\n", gid, gid);
-		put("/proc/self/gid_map", text);
-	}
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0)
-		fail("lo");
-	request.ifr_flags |= IFF_UP;
-	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-		fail("lo");
-	close(fd);
+	lonely_enter();
 	execvp(argv[1], argv + 1);
-	fail(argv[1]);
+	lonely_fail(argv[1]);
 }

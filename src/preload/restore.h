@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A socket of ours becomes a TCP socket again. */
+#ifndef IP2VSOCK_RESTORE_H
+#define IP2VSOCK_RESTORE_H
+
+#include "preload/decide.h"
+
+/*
+ * A new TCP socket with what fd, a socket of ours, has of options and flags, and bound where the program had bound
+ * fd. When that cannot be had it is bound to another port of that address (any_port), or not at all. -1 with
+ * errno as connect(2) may give it.
+ */
+int inet_make(int fd, const struct socket_state *state, bool any_port);
+
+/* The same in the place of fd: an attempt failed, or a connection was dissolved. */
+int inet_restore(int fd, const struct socket_state *state);
+
+#endif
