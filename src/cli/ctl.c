@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Behind the wrapper: checks the rules it was given, prints them, and explains what they decide. */
 #include "cli/ctl.h"
+#include "cli/program.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,10 +19,34 @@ static void memory_less(void *chunk, size_t size)
 	free(chunk);
 }
 
+/* The exit status if the program is not to be run, 0 if it is, perhaps with a warning. */
+static int program_check(struct ctl *ctl)
+{
+	struct program program;
 
-/* What the wrapper sets IP2VSOCK_RULES to. */
+	program_look(ctl, ctl->program, ctl->library, &program);
+	if (!program.path) {
+		fprintf(stderr, "ip2vsock: %s: %s\n", program.name, program.trouble);
+		return program.status;
+	}
+	if (program.obstacle == OBSTACLE_NONE)
+		return 0;
+	if (ctl->is_strict) {
+		fprintf(stderr, "ip2vsock: --strict: %s\n", program.reason);
+		return EXIT_TROUBLE;
+	}
+	if (!ctl->is_quiet)
+		fprintf(stderr, "ip2vsock: warning: %s\n", program.reason);
+	return 0;
+}
+
+/* What the wrapper sets IP2VSOCK_RULES to, if the program can be run. */
 static int rules_print(struct ctl *ctl)
 {
+	int status = ctl->program ? program_check(ctl) : 0;
+
+	if (status)
+		return status;
 	if (ctl->strict)
 		puts("default reject");
 	fputs(ctl->made_text, stdout);
@@ -50,6 +75,7 @@ static void names_resolve(struct ctl *ctl)
 static int usage(void)
 {
 	fputs("usage: ip2vsock-ctl rules|check|explain [--strict] [-u REALM] [--environment]\n"
+	      "       [--program NAME] [--library FILE] [--quiet]\n"
 	      "       [-c CID[:PORT] | -l [ADDR:]PORT=PORT | -r RULE | -f FILE | --explain WHAT]...\n",
 	      stderr);
 	return EXIT_TROUBLE;

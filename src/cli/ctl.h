@@ -18,6 +18,7 @@ struct ctl {
 	char *made_text;
 	size_t made_size;
 	bool strict; /* it begins with "default reject" */
+	bool is_strict; /* --strict was given, even if the rules say so already */
 	const char *default_from;
 	unsigned complaints;
 
@@ -30,6 +31,10 @@ struct ctl {
 	const char *realm_from;
 	const char **questions; /* --explain, in order */
 	unsigned question_count;
+
+	const char *program; /* that is to be run, or asked about */
+	const char *library; /* that is to be preloaded */
+	bool is_quiet;	     /* no warnings */
 };
 
 /* complain.c */

@@ -226,7 +226,7 @@ static void strict_add(struct ctl *ctl, const char *value)
 	struct rule_place before;
 
 	(void)value;
-	ctl->strict = true;
+	ctl->strict = ctl->is_strict = true;
 	ctl->default_from = place.source;
 	rules_set_default(ctl->rules, TARGET_REJECT, 0, &place, &before);
 }
@@ -245,6 +245,22 @@ static void question_add(struct ctl *ctl, const char *value)
 	ctl->questions[ctl->question_count++] = value;
 }
 
+static void program_add(struct ctl *ctl, const char *value)
+{
+	ctl->program = value;
+}
+
+static void library_add(struct ctl *ctl, const char *value)
+{
+	ctl->library = value;
+}
+
+static void quiet_add(struct ctl *ctl, const char *value)
+{
+	(void)value;
+	ctl->is_quiet = true;
+}
+
 static const struct source {
 	const char *option;
 	bool has_value;
@@ -256,6 +272,9 @@ static const struct source {
 	{"-f", true, file_add},
 	{"-u", true, realm_add},
 	{"--explain", true, question_add},
+	{"--program", true, program_add},
+	{"--library", true, library_add},
+	{"--quiet", false, quiet_add},
 	{"--strict", false, strict_add},
 	{"--environment", false, environment_add},
 };
