@@ -56,7 +56,10 @@ bool ip_addr_read(const void *sa, socklen_t len, struct ip_addr *out)
 {
 	sa_family_t family;
 
-	if (!sa || len < sizeof(family) || len > sizeof(struct sockaddr_storage))
+	/* A pointer that cannot be one is the kernel's to refuse (EFAULT). */
+	if ((uintptr_t)sa < 4096 || (uintptr_t)sa > UINTPTR_MAX - 4096)
+		return false;
+	if (len < sizeof(family) || len > sizeof(struct sockaddr_storage))
 		return false;
 	memcpy(&family, sa, sizeof(family));
 	if (family == AF_INET)

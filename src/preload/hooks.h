@@ -12,6 +12,12 @@
 ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags,
 		       struct sockaddr *restrict from, socklen_t *restrict len);
 
+/* What a caller's value-result length says before the call. The kernel judges a pointer that cannot be one: 0. */
+static inline socklen_t room_of(const struct sockaddr *addr, const socklen_t *len)
+{
+	return addr && (uintptr_t)len >= 4096 && (uintptr_t)len <= UINTPTR_MAX - 4096 ? *len : 0;
+}
+
 /* connect(2) to an address that was read from sa, len. */
 int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len);
 
