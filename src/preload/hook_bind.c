@@ -3,6 +3,7 @@
 #include "preload/decide.h"
 #include "preload/hooks.h"
 #include "preload/log.h"
+#include "preload/note.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/retarget.h"
@@ -10,6 +11,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 
 /* True when two listeners on one port would be in each other's way on TCP (inet_csk_bind_conflict). */
@@ -22,69 +24,172 @@ static bool addresses_clash(const struct ip_addr *a, bool a_v6only, const struct
 	return ip_addr_is_any(a) || ip_addr_is_any(b) || memcmp(&a->ip, &b->ip, sizeof a->ip) == 0;
 }
 
-/*
- * True when the endpoint is taken by a listener of this process that TCP would not have minded: another address
- * with the same port, such as 0.0.0.0:80 beside [::]:80.
- */
-static bool has_twin(const struct transport *transport, const struct endpoint *to, const struct mark *mark)
+/* SO_REUSEPORT, which only a note can hold on another transport. */
+static bool reuses_port(int fd)
 {
-	unsigned top = __atomic_load_n(&hint_top, __ATOMIC_RELAXED);
-	bool found = false;
+	struct note note;
+	const void *kept;
+	socklen_t size;
+	int value = 0;
 
-	for (unsigned fd = 0; fd < top; fd++) {
-		struct sockaddr_storage sa, wanted;
+	note_get(fd, &note);
+	kept = note_option_get(&note, SOL_SOCKET, SO_REUSEPORT, &size);
+	if (kept && size == sizeof value)
+		memcpy(&value, kept, sizeof value);
+	return value;
+}
+
+/* What a socket of this process that has the endpoint means to another one that is to be bound to it. */
+enum twin {
+	TWIN_NONE,   /* TCP would refuse as well */
+	TWIN_BESIDE, /* TCP has room for both: another address with the same port, such as 0.0.0.0:80 beside [::]:80 */
+	TWIN_SHARED, /* both have SO_REUSEPORT, and one address */
+};
+
+/* `made` is marked, and has the options of the socket that is to be bound. */
+static enum twin twin_find(const struct transport *transport, const struct endpoint *to, int made,
+			   const struct mark *mark, int *out)
+{
+	bool reuse = reuses_port(made);
+	/* A listener that came by exec has no hint yet. */
+	unsigned top = __atomic_load_n(&hint_top, __ATOMIC_RELAXED), reach = reuse && top < 1024 ? 1024 : top;
+	struct sockaddr_storage sa, wanted;
+	socklen_t wanted_len = transport->encode(&settings()->realm, to, &wanted);
+	enum twin found = TWIN_NONE;
+
+	for (unsigned fd = 0; fd < reach; fd++) {
 		socklen_t len = sizeof sa;
 		struct mark other;
 
-		if (!(hint_get((int)fd) & HINT_LISTEN) || !mark_get((int)fd, transport, &other) ||
-		    REAL(getsockname)((int)fd, (struct sockaddr *)&sa, &len) < 0 ||
-		    len != transport->encode(&settings()->realm, to, &wanted) || memcmp(&sa, &wanted, len) != 0)
+		if ((!reuse && !(hint_get((int)fd) & HINT_LISTEN)) ||
+		    REAL(getsockname)((int)fd, (struct sockaddr *)&sa, &len) < 0 || len != wanted_len ||
+		    memcmp(&sa, &wanted, len) != 0 || !mark_get((int)fd, transport, &other) ||
+		    other.kind != MARK_LOCAL || is_connected((int)fd))
 			continue;
-		if (addresses_clash(&mark->addr, mark->flags & MARK_V6ONLY, &other.addr,
-				    other.flags & MARK_V6ONLY))
-			return false;
-		found = true;
+		if (reuse && reuses_port((int)fd)) {
+			*out = (int)fd;
+			if (!((mark->flags ^ other.flags) & (MARK_INET6 | MARK_V6ONLY)) &&
+			    memcmp(&mark->addr, &other.addr, sizeof other.addr) == 0)
+				return TWIN_SHARED;
+		} else if (addresses_clash(&mark->addr, mark->flags & MARK_V6ONLY, &other.addr,
+					   other.flags & MARK_V6ONLY)) {
+			return TWIN_NONE;
+		}
+		found = TWIN_BESIDE;
 	}
 	return found;
 }
 
-static int bind_retargeted(int fd, const struct socket_state *state, const struct ip_addr *addr,
-			   const struct target *target)
+/*
+ * Vsock has one port where TCP has one for each address, and for each SO_REUSEPORT. The socket that has it serves all
+ * clients. Where addresses differ the other one waits where nobody comes, so that a program that polls both never blocks in
+ * accept; sockets of one address become one, whose queue each of them accepts from. made is replaced then.
+ */
+static int bind_beside(int *made, const struct transport *transport, const struct endpoint *to, const struct mark *mark)
+{
+	int twin, copy;
+
+	switch (twin_find(transport, to, *made, mark, &twin)) {
+	case TWIN_BESIDE:
+		return bind_ephemeral(*made, transport, &(struct endpoint){.cid = to->cid});
+	case TWIN_SHARED:
+		copy = REAL(fcntl)(twin, F_DUPFD_CLOEXEC, 0);
+		if (copy < 0)
+			return fail(error_of_socket(errno));
+		REAL(close)(*made);
+		*made = copy;
+		return 0;
+	default:
+		return fail(EADDRINUSE);
+	}
+}
+
+/* A listener that was shut down stays in the way until the last thread that waited in accept has left the kernel. */
+static int bind_patiently(int fd, const struct transport *transport, const struct endpoint *to, bool shut)
+{
+	int result = bind_endpoint(fd, transport, to);
+
+	for (int i = 0; shut && result < 0 && errno == EADDRINUSE && i < 200; i++) {
+		poll(NULL, 0, 1);
+		result = bind_endpoint(fd, transport, to);
+	}
+	return result;
+}
+
+/* Unix sockets have no ports for the privileged: TCP is asked, on a socket that goes away at once. */
+static bool port_forbidden(const struct transport *transport, uint16_t port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd, result;
+
+	if (transport->domain != AF_UNIX || port == 0 || port >= IPPORT_RESERVED)
+		return false;
+	fd = REAL(socket)(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	result = REAL(bind)(fd, (struct sockaddr *)&sa, sizeof sa);
+	close_quietly(fd);
+	return result < 0 && errno == EACCES;
+}
+
+static int mark_made(int made, const struct transport *transport, struct mark *mark, const struct endpoint *to)
+{
+	if (mark->addr.port == 0)
+		mark->addr.port = port_show(to->port);
+	return mark_set(made, transport, mark);
+}
+
+/* fd is a TCP socket that is not connected; `made` becomes a socket on the other transport, bound and marked. */
+static int listener_make(int fd, const struct socket_state *state, struct mark *mark, struct endpoint to)
 {
 	const struct transport *transport = settings()->transport;
-	struct endpoint to = target->to;
+	int made = socket_make(fd, state->hint, transport->domain), result;
+
+	if (made < 0)
+		return fail(error_of_socket(errno));
+	if (to.port == VMADDR_PORT_ANY)
+		result = bind_ephemeral(made, transport, &to);
+	else
+		result = bind_patiently(made, transport, &to, state->hint & HINT_SHUT);
+	if (result == 0)
+		result = mark_made(made, transport, mark, &to);
+	else if (errno == EADDRINUSE) {
+		result = bind_beside(&made, transport, &to, mark);
+		if (result == 0)
+			result = mark_made(made, transport, mark, &to);
+	}
+	if (result == 0)
+		return made;
+	close_quietly(made);
+	return -1;
+}
+
+/* `again`: fd is a TCP socket that is bound there already. */
+static int bind_retargeted(int fd, const struct socket_state *state, const struct ip_addr *addr,
+			   const struct target *target, bool again)
+{
 	struct mark mark = {.kind = MARK_LOCAL, .addr = *addr};
 	struct ip_addr already;
-	int made, result;
+	int made;
 
 	if (state->family != addr->family) /* a sockaddr_in is too short for the other, says the kernel */
 		return fail(state->family == AF_INET ? EAFNOSUPPORT : EINVAL);
 	if (state->kind == KIND_OURS)
 		return fail(EINVAL); /* is bound */
-	if ((!(state->hint & HINT_PENDING) || state->hint & HINT_BOUND) &&
+	if (!again && (!(state->hint & HINT_PENDING) || state->hint & HINT_BOUND) &&
 	    (inet_bound(fd, &already) || tcp_state(fd) != TCP_CLOSE))
 		return fail(EINVAL);
+	if (port_forbidden(settings()->transport, addr->port))
+		return fail(EACCES);
 	mark.flags = tcp_flags(fd, state->hint);
 	if (state->family == AF_INET6) {
 		mark.flags |= MARK_INET6;
 		if (option_int(fd, IPPROTO_IPV6, IPV6_V6ONLY))
 			mark.flags |= MARK_V6ONLY;
 	}
-	made = socket_make(fd, state->hint, transport->domain);
+	made = listener_make(fd, state, &mark, target->to);
 	if (made < 0)
-		return fail(error_of_socket(errno));
-	result = to.port == VMADDR_PORT_ANY ? bind_ephemeral(made, transport, &to)
-					    : bind_endpoint(made, transport, &to);
-	/* Vsock has one port where TCP has one for each address. The first listener serves all clients; the other
-	 * waits where nobody comes, so that a program that polls both never blocks in accept. */
-	if (result < 0 && errno == EADDRINUSE && has_twin(transport, &to, &mark))
-		result = bind_ephemeral(made, transport, &(struct endpoint){.cid = to.cid});
-	if (result < 0)
-		goto failed;
-	if (mark.addr.port == 0)
-		mark.addr.port = port_show(to.port);
-	if (mark_set(made, transport, &mark) < 0)
-		goto failed;
+		return -1;
 	if (socket_install(fd, state->hint, made) < 0)
 		return fail(error_of_socket(errno));
 	hint_clear(fd);
@@ -92,9 +197,6 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 			     (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 			     (ip_addr_is_loopback(addr) ? HINT_LOOPBACK : 0));
 	return 0;
-failed:
-	close_quietly(made);
-	return -1;
 }
 
 static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len)
@@ -116,39 +218,60 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 		log_call("bind", fd, addr, "reject", NULL, -1);
 		return -1;
 	}
-	result = state.kind == KIND_UDP ? refuse_udp(EADDRNOTAVAIL) : bind_retargeted(fd, &state, addr, &target);
+	result = state.kind == KIND_UDP ? refuse_udp(EADDRNOTAVAIL) : bind_retargeted(fd, &state, addr, &target, false);
 	log_call("bind", fd, addr, settings()->transport->name, &target.to, result);
 	if (result == 0)
 		errno = saved;
 	return result;
 }
 
+/* An old way to write 0.0.0.0, for AF_INET sockets (__inet_bind in net/ipv4/af_inet.c). */
+static bool is_unspecified(int fd, const struct sockaddr *sa, socklen_t len, struct ip_addr *out)
+{
+	struct sockaddr_in in;
+	struct socket_state state;
+
+	if (!sa || len < sizeof in || len > sizeof(struct sockaddr_storage))
+		return false;
+	memcpy(&in, sa, sizeof in);
+	if (in.sin_family != AF_UNSPEC || in.sin_addr.s_addr != htonl(INADDR_ANY))
+		return false;
+	socket_look(fd, &state);
+	*out = ip_addr_from_v4(INADDR_ANY, ntohs(in.sin_port), AF_INET);
+	return (state.kind == KIND_TCP || state.kind == KIND_UDP) && state.family == AF_INET;
+}
+
 HOOK int bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	struct ip_addr addr;
 
-	if (!ip_addr_read(sa, len, &addr))
+	if (!ip_addr_read(sa, len, &addr) && !is_unspecified(fd, sa, len, &addr))
 		return REAL(bind)(fd, sa, len);
 	return bind_addr(fd, &addr, sa, len);
 }
 
-/* TCP binds a socket that was not, to the wildcard and a port of its choice (inet_csk_listen_start): where a
- * rule would have retargeted that bind, do it now. */
-static int bind_automatically(int fd, const struct socket_state *state)
+/*
+ * A TCP socket starts to listen where it is bound, or else at the wildcard and a port of the kernel's choice
+ * (inet_csk_listen_start). Where a rule matches that address it is retargeted now: bind() may have
+ * been called by a process without the library, or the socket was a listener of ours that was shut down.
+ */
+static int listen_retarget(int fd, const struct socket_state *look)
 {
-	struct ip_addr addr = ip_addr_from_v4(INADDR_ANY, 0, state->family), bound;
-	struct socket_state again;
+	struct ip_addr addr = ip_addr_from_v4(INADDR_ANY, 0, look->family);
+	struct socket_state state;
 	struct target target;
-	struct sockaddr_storage sa;
-	socklen_t len;
+	bool bound;
+	int result;
 
-	if (state->family == AF_INET6)
+	if (look->family == AF_INET6)
 		addr.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
-	if (!decide(fd, RULE_LISTEN, &addr, &again, &target) || inet_bound(fd, &bound) ||
-	    tcp_state(fd) != TCP_CLOSE)
+	bound = !(look->hint & HINT_PENDING) && inet_bound(fd, &addr);
+	if (!decide(fd, RULE_LISTEN, &addr, &state, &target) || tcp_state(fd) != TCP_CLOSE)
 		return 0;
-	len = ip_addr_write(&addr, &sa);
-	return bind_addr(fd, &addr, (struct sockaddr *)&sa, len);
+	result = target.kind == TARGET_REJECT ? fail(target.error) : bind_retargeted(fd, &state, &addr, &target, bound);
+	log_call("listen", fd, &addr, target.kind == TARGET_REJECT ? "reject" : settings()->transport->name,
+		 target.kind == TARGET_REJECT ? NULL : &target.to, result);
+	return result;
 }
 
 /*
@@ -158,13 +281,15 @@ static int bind_automatically(int fd, const struct socket_state *state)
 HOOK int listen(int fd, int backlog)
 {
 	struct socket_state state;
+	int saved = errno;
 
 	socket_look(fd, &state);
-	if (state.kind == KIND_TCP && !(state.hint & HINT_BOUND) && bind_automatically(fd, &state) < 0)
+	if (state.kind == KIND_TCP && !(state.hint & HINT_BOUND) && listen_retarget(fd, &state) < 0)
 		return -1;
+	errno = saved;
 	if (hint_get(fd) & HINT_LISTEN || state.kind == KIND_OURS)
 		backlog = INT32_MAX;
-	else if (state.hint & HINT_PENDING)
+	else if (state.hint & (HINT_PENDING | HINT_SHUT))
 		hint_clear(fd); /* a TCP listener: not to be retargeted any more */
 	return REAL(listen)(fd, backlog);
 }
