@@ -5,6 +5,7 @@
 #include "preload/options.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/socket.h"
 
 #include <errno.h>
 #include <string.h>
@@ -66,6 +67,26 @@ static void accepted(int listener, int fd, struct sockaddr *addr, socklen_t *len
 	ip_addr_copy_out(&sa, sa_len, addr, len);
 }
 
+/* Was waiting when the listener was shut down: the next one that waits is woken in turn, until nobody answers. */
+static int refuse_shut(int fd, socklen_t *len, socklen_t room)
+{
+	const struct transport *transport = transport_of(socket_domain(fd));
+	struct sockaddr_storage sa;
+	socklen_t sa_len = sizeof sa;
+	struct endpoint at;
+
+	if (transport && REAL(getsockname)(fd, (struct sockaddr *)&sa, &sa_len) == 0 &&
+	    transport->decode(&settings()->realm, &sa, sa_len, &at)) {
+		REAL(close)(fd);
+		listener_wake(transport, &at);
+	} else {
+		REAL(close)(fd);
+	}
+	if (room)
+		*len = room;
+	return fail(EINVAL);
+}
+
 static int finish(int listener, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
 {
 	int saved = errno, family;
@@ -73,6 +94,8 @@ static int finish(int listener, int fd, struct sockaddr *addr, socklen_t *len, s
 	if (fd < 0)
 		return fd;
 	hint_clear(fd);
+	if (hint_get(listener) & HINT_SHUT)
+		return refuse_shut(fd, len, room);
 	if (hint_get(listener) & HINT_INHERIT)
 		options_inherit(listener, fd);
 	family = addr ? family_of(addr, room) : -1;
@@ -84,14 +107,14 @@ static int finish(int listener, int fd, struct sockaddr *addr, socklen_t *len, s
 
 HOOK int accept(int listener, struct sockaddr *addr, socklen_t *len)
 {
-	socklen_t room = addr && len ? *len : 0;
+	socklen_t room = room_of(addr, len);
 
 	return finish(listener, REAL(accept)(listener, addr, len), addr, len, room);
 }
 
 HOOK int accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	socklen_t room = addr && len ? *len : 0;
+	socklen_t room = room_of(addr, len);
 
 	return finish(listener, REAL(accept4)(listener, addr, len, flags), addr, len, room);
 }

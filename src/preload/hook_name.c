@@ -20,24 +20,45 @@ static bool name_read(name_call *call, int fd, const struct transport *transport
 	       transport->decode(&settings()->realm, &sa, len, out);
 }
 
-/* False when the kernel's own answer, which addr holds already, is the right one. */
-static bool name_show(int fd, bool peer, struct ip_addr *out)
+/* What to show instead of the kernel's own answer. NULL when that one is right. */
+static const struct transport *name_mark(int fd, struct mark *out)
 {
 	const struct settings *now = settings();
+
+	return now->disabled || now->failed ? NULL : mark_find(fd, out);
+}
+
+static bool own_name_show(int fd, struct ip_addr *out)
+{
 	const struct transport *transport;
 	struct endpoint local, remote;
+	struct peer_kept kept;
 	struct mark mark;
 	bool connected;
 
-	if (now->disabled || now->failed || !(transport = mark_find(fd, &mark)))
+	if (!(transport = name_mark(fd, &mark)) || !name_read(REAL(getsockname), fd, transport, &local))
 		return false;
 	connected = name_read(REAL(getpeername), fd, transport, &remote);
-	if (peer && connected)
-		show_peer(&remote, &mark, out);
-	else if (!peer && name_read(REAL(getsockname), fd, transport, &local))
-		show_local(fd, &local, connected ? &remote : NULL, &mark, out);
-	else
+	if (!connected && peer_kept_get(fd, &kept)) {
+		remote = kept.endpoint;
+		connected = true;
+	}
+	show_local(fd, &local, connected ? &remote : NULL, &mark, out);
+	return true;
+}
+
+/* *over: the kernel still knows a peer where TCP does not. */
+static bool peer_name_show(int fd, struct ip_addr *out, bool *over)
+{
+	const struct transport *transport;
+	struct endpoint remote;
+	struct peer_kept kept;
+	struct mark mark;
+
+	if (!(transport = name_mark(fd, &mark)) || !name_read(REAL(getpeername), fd, transport, &remote))
 		return false;
+	show_peer(&remote, &mark, out);
+	*over = peer_kept_get(fd, &kept) && peer_is_over(fd, &kept);
 	return true;
 }
 
@@ -47,15 +68,20 @@ static int name_answer(int fd, bool peer, struct sockaddr *addr, socklen_t *len,
 	int saved = errno;
 	sa_family_t family = AF_UNSPEC;
 	struct ip_addr shown;
+	bool over = false;
 
 	if (room >= sizeof family)
 		memcpy(&family, addr, sizeof family);
-	if (family != AF_INET && family != AF_INET6 &&
-	    (family == AF_UNSPEC || transport_of(family)) && name_show(fd, peer, &shown)) {
+	if (family != AF_INET && family != AF_INET6 && (family == AF_UNSPEC || transport_of(family)) &&
+	    (peer ? peer_name_show(fd, &shown, &over) : own_name_show(fd, &shown))) {
 		struct sockaddr_storage sa;
 		socklen_t sa_len = ip_addr_write(&shown, &sa);
 
 		*len = room;
+		if (over) {
+			errno = ENOTCONN;
+			return -1;
+		}
 		ip_addr_copy_out(&sa, sa_len, addr, len);
 	}
 	errno = saved;
@@ -64,7 +90,7 @@ static int name_answer(int fd, bool peer, struct sockaddr *addr, socklen_t *len,
 
 HOOK int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
 {
-	socklen_t room = addr && len ? *len : 0;
+	socklen_t room = room_of(addr, len);
 
 	if (REAL(getsockname)(fd, addr, len) < 0)
 		return -1;
@@ -72,33 +98,41 @@ HOOK int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *restrict
 }
 
 /*
- * Vsock forgets the peer's name when the program shuts down its side; a client's mark still has it. Receiving
- * nothing succeeds unless the socket was never connected.
+ * Vsock forgets the peer's name when the program shuts down its side. TCP has it until both sides are shut down. A client's
+ * mark has it even where shutdown was not seen: receiving nothing succeeds unless the socket was never connected.
  */
-static bool peer_remembered(int fd, struct mark *mark)
+static bool peer_remembered(int fd, struct ip_addr *out)
 {
+	struct peer_kept kept;
+	struct mark mark;
 	char nothing;
 
-	return !(hint_get(fd) & HINT_PENDING) && mark_find(fd, mark) && mark->kind == MARK_PEER &&
-	       REAL(recvfrom)(fd, &nothing, 0, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) == 0;
+	if (hint_get(fd) & HINT_PENDING || !mark_find(fd, &mark))
+		return false;
+	if (peer_kept_get(fd, &kept)) {
+		show_peer(&kept.endpoint, &mark, out);
+		return !peer_is_over(fd, &kept);
+	}
+	*out = mark.addr;
+	return mark.kind == MARK_PEER && REAL(recvfrom)(fd, &nothing, 0, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) == 0;
 }
 
 HOOK int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
 {
-	socklen_t room = addr && len ? *len : 0, sa_len;
+	socklen_t room = room_of(addr, len), sa_len;
 	struct sockaddr_storage sa;
-	struct mark mark;
+	struct ip_addr shown;
 	int saved = errno;
 
 	if (REAL(getpeername)(fd, addr, len) == 0)
 		return name_answer(fd, true, addr, len, room);
 	if (errno != ENOTCONN || !addr || !len || room > INT_MAX)
 		return -1;
-	if (!peer_remembered(fd, &mark)) {
+	if (!peer_remembered(fd, &shown)) {
 		errno = ENOTCONN;
 		return -1;
 	}
-	sa_len = ip_addr_write(&mark.addr, &sa);
+	sa_len = ip_addr_write(&shown, &sa);
 	ip_addr_copy_out(&sa, sa_len, addr, len);
 	errno = saved;
 	return 0;

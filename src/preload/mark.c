@@ -6,6 +6,7 @@
 #include "preload/real.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 /*
@@ -25,13 +26,29 @@ enum mark_form {
 	FORM_FAR, /* another IPv6 address, kept in the note */
 };
 
-static int far_set(int fd, const struct in6_addr *ip)
+static int far_set(int fd, const struct ip_addr *addr)
 {
 	struct note note;
 
 	note_get(fd, &note);
-	note.ip = *ip;
+	note.ip = addr->ip;
+	if (addr->scope)
+		note_option_set(&note, NOTE_LEVEL, NOTE_SCOPE, &addr->scope, sizeof addr->scope);
 	return note_set(fd, &note);
+}
+
+static void far_get(int fd, struct ip_addr *out)
+{
+	const void *scope;
+	struct note note;
+	socklen_t size;
+
+	note_get(fd, &note);
+	out->ip = note.ip;
+	scope = note_option_get(&note, NOTE_LEVEL, NOTE_SCOPE, &size);
+	/* Of a listener the option is copied to accepted sockets, the address is not. */
+	if (scope && !ip_addr_is_any(out))
+		memcpy(&out->scope, scope, sizeof out->scope);
 }
 
 static enum mark_form addr_form(const struct ip_addr *addr)
@@ -51,7 +68,7 @@ int mark_set(int fd, const struct transport *transport, const struct mark *mark)
 			(uint64_t)form << FORM_SHIFT | (uint64_t)mark->flags << FLAGS_SHIFT |
 			(uint64_t)low << 16 | mark->addr.port;
 
-	if (form == FORM_FAR && far_set(fd, &mark->addr.ip) < 0)
+	if (form == FORM_FAR && far_set(fd, &mark->addr) < 0)
 		return -1;
 	return REAL(setsockopt)(fd, transport->mark_level, transport->mark_option, &word, sizeof word);
 }
@@ -73,12 +90,8 @@ bool mark_get(int fd, const struct transport *transport, struct mark *out)
 		if (form != FORM_V4) {
 			memset(&out->addr.ip, 0, 12);
 			/* Not copied by accept(): then the wildcard stands for it. */
-			if (form == FORM_FAR) {
-				struct note note;
-
-				note_get(fd, &note);
-				out->addr.ip = note.ip;
-			}
+			if (form == FORM_FAR)
+				far_get(fd, &out->addr);
 		}
 	}
 	errno = saved;
@@ -102,6 +115,46 @@ int mark_source_set(int fd, uint32_t ipv4)
 	int value = (int)ipv4;
 
 	return REAL(setsockopt)(fd, SOL_SOCKET, SO_INCOMING_CPU, &value, sizeof value);
+}
+
+bool peer_kept_get(int fd, struct peer_kept *out)
+{
+	struct note note;
+	const void *kept;
+	socklen_t size;
+
+	note_get(fd, &note);
+	kept = note_option_get(&note, NOTE_LEVEL, NOTE_PEER, &size);
+	if (!kept || size != sizeof *out)
+		return false;
+	memcpy(out, kept, sizeof *out);
+	return true;
+}
+
+void peer_kept_set(int fd, const struct peer_kept *peer)
+{
+	struct note note;
+	int saved = errno;
+
+	note_get(fd, &note);
+	if (note_option_set(&note, NOTE_LEVEL, NOTE_PEER, peer, sizeof *peer))
+		note_set(fd, &note);
+	errno = saved;
+}
+
+bool peer_has_shut(int fd)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
+	int saved = errno;
+	bool shut = poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & POLLRDHUP;
+
+	errno = saved;
+	return shut;
+}
+
+bool peer_is_over(int fd, const struct peer_kept *peer)
+{
+	return peer->how == SHUT_WRITE && peer_has_shut(fd);
 }
 
 int socket_domain(int fd)

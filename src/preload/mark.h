@@ -20,7 +20,18 @@ enum mark_kind {
 struct mark {
 	enum mark_kind kind;
 	unsigned flags;	     /* enum mark_flag */
-	struct ip_addr addr; /* scope is not kept */
+	struct ip_addr addr; /* where an IPv6 address and its scope do not fit, accepted sockets have the wildcard */
+};
+
+/* The other end of a connection that this end has shut down, when vsock forgets it. */
+struct peer_kept {
+	struct endpoint endpoint;
+	uint32_t how; /* enum shut */
+};
+
+enum shut {
+	SHUT_READ = 1 << 0,
+	SHUT_WRITE = 1 << 1,
 };
 
 /*
@@ -39,6 +50,15 @@ int mark_set(int fd, const struct transport *transport, const struct mark *mark)
  * false / 0 when it was bound to none or to a wildcard. */
 bool mark_source_get(int fd, uint32_t *ipv4);
 int mark_source_set(int fd, uint32_t ipv4);
+
+/* False when fd has none. errno is preserved. Without memory (net.core.optmem_max) it is forgotten. */
+bool peer_kept_get(int fd, struct peer_kept *out);
+void peer_kept_set(int fd, const struct peer_kept *peer);
+
+/* Both ends were shut down for writing, the usual end: TCP is closed or in TIME_WAIT then. */
+bool peer_is_over(int fd, const struct peer_kept *peer);
+/* POLLRDHUP: there is no more to come than what is buffered. */
+bool peer_has_shut(int fd);
 
 /* The domain of a socket (SO_DOMAIN, socket(7)), or -1. errno is preserved. */
 int socket_domain(int fd);

@@ -7,6 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Facts of our own stand among the options, at a level that no protocol has: setting them on a real socket fails. */
+#define NOTE_LEVEL 0xff
+enum note_fact {
+	NOTE_PEER = 1,	/* struct peer_kept */
+	NOTE_SCOPE = 2, /* uint32_t, sin6_scope_id of the address above */
+};
+
 /* Room for some twenty options. */
 #define NOTE_WORDS 64
 

@@ -49,6 +49,24 @@ int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *t
 	return transport == &transport_vsock ? bind_endpoint(fd, transport, to) : -1;
 }
 
+void listener_wake(const struct transport *transport, const struct endpoint *at)
+{
+	int saved = errno, knock = REAL(socket)(transport->domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	uint32_t cids[] = {at->cid == VMADDR_CID_ANY ? VMADDR_CID_LOCAL : at->cid, own_cid()};
+
+	for (unsigned i = 0; knock >= 0 && i < sizeof cids / sizeof *cids; i++) {
+		struct sockaddr_storage sa;
+		struct endpoint to = {cids[i], at->port};
+		socklen_t len = transport->encode(&settings()->realm, &to, &sa);
+
+		if (REAL(connect)(knock, (struct sockaddr *)&sa, len) == 0 || errno != ENODEV)
+			break;
+	}
+	if (knock >= 0)
+		REAL(close)(knock);
+	errno = saved;
+}
+
 unsigned tcp_flags(int fd, unsigned hint)
 {
 	bool ask = !(hint & HINT_PENDING) || hint & HINT_NODELAY;

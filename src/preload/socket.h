@@ -21,6 +21,12 @@ int bind_endpoint(int fd, const struct transport *transport, const struct endpoi
  */
 int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *to);
 
+/*
+ * A connection to a listener of this machine that is closed at once, for a thread that waits there. Does not wait itself.
+ * Without a road to this machine's own listeners (vsock_loopback, or an own CID) nobody is woken.
+ */
+void listener_wake(const struct transport *transport, const struct endpoint *at);
+
 /* MARK_NODELAY if TCP_NODELAY was set on an AF_INET(6) socket with that hint. */
 unsigned tcp_flags(int fd, unsigned hint);
 
