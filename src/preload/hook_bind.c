@@ -122,7 +122,7 @@ static bool port_forbidden(const struct transport *transport, uint16_t port)
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd, result;
 
-	if (transport->domain != AF_UNIX || port == 0 || port >= IPPORT_RESERVED)
+	if (transport == &transport_vsock || port == 0 || port >= IPPORT_RESERVED)
 		return false;
 	fd = REAL(socket)(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
