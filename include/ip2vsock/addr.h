@@ -21,6 +21,12 @@ struct ip_addr {
 };
 
 /*
+ * The family of an address that connect(2) and bind(2) are given. False when the length has no room for it or is one that no
+ * address has, or the pointer cannot be one (NULL, -1): the kernel must judge (EINVAL, EFAULT).
+ */
+bool ip_addr_family(const void *sa, socklen_t len, sa_family_t *out);
+
+/*
  * Reads a sockaddr_in or sockaddr_in6 as connect(2) and bind(2) are given it: unaligned and longer
  * than needed are fine. False when it is neither, or too short for its family by the kernel's rules
  * (16 bytes; 24 for AF_INET6, SIN6_LEN_RFC2133 in net/ipv6/af_inet6.c), or longer than sockaddr_storage: then

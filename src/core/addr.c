@@ -52,16 +52,21 @@ static bool read_v6(const void *sa, socklen_t len, struct ip_addr *out)
 	return true;
 }
 
+bool ip_addr_family(const void *sa, socklen_t len, sa_family_t *out)
+{
+	if ((uintptr_t)sa < 4096 || (uintptr_t)sa > UINTPTR_MAX - 4096 || len < sizeof(*out) ||
+	    len > sizeof(struct sockaddr_storage))
+		return false;
+	memcpy(out, sa, sizeof(*out));
+	return true;
+}
+
 bool ip_addr_read(const void *sa, socklen_t len, struct ip_addr *out)
 {
 	sa_family_t family;
 
-	/* A pointer that cannot be one is the kernel's to refuse (EFAULT). */
-	if ((uintptr_t)sa < 4096 || (uintptr_t)sa > UINTPTR_MAX - 4096)
+	if (!ip_addr_family(sa, len, &family))
 		return false;
-	if (len < sizeof(family) || len > sizeof(struct sockaddr_storage))
-		return false;
-	memcpy(&family, sa, sizeof(family));
 	if (family == AF_INET)
 		return read_v4(sa, len, out);
 	if (family == AF_INET6)

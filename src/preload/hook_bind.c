@@ -230,11 +230,12 @@ static bool is_unspecified(int fd, const struct sockaddr *sa, socklen_t len, str
 {
 	struct sockaddr_in in;
 	struct socket_state state;
+	sa_family_t family;
 
-	if (!sa || len < sizeof in || len > sizeof(struct sockaddr_storage))
+	if (!ip_addr_family(sa, len, &family) || family != AF_UNSPEC || len < sizeof in)
 		return false;
 	memcpy(&in, sa, sizeof in);
-	if (in.sin_family != AF_UNSPEC || in.sin_addr.s_addr != htonl(INADDR_ANY))
+	if (in.sin_addr.s_addr != htonl(INADDR_ANY))
 		return false;
 	socket_look(fd, &state);
 	*out = ip_addr_from_v4(INADDR_ANY, ntohs(in.sin_port), AF_INET);

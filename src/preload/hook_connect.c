@@ -332,10 +332,11 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 HOOK int connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	struct ip_addr addr;
+	sa_family_t family;
 
 	if (ip_addr_read(sa, len, &addr))
 		return hook_connect(fd, &addr, sa, len);
-	if (sa && len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC)
+	if (ip_addr_family(sa, len, &family) && family == AF_UNSPEC)
 		return disconnect(fd, sa, len);
 	return connect_misfit(fd, sa, len);
 }

@@ -6,7 +6,6 @@
 #include "preload/remember.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 typedef int name_call(int, struct sockaddr *, socklen_t *);
@@ -126,12 +125,15 @@ HOOK int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict
 
 	if (REAL(getpeername)(fd, addr, len) == 0)
 		return name_answer(fd, true, addr, len, room);
-	if (errno != ENOTCONN || !addr || !len || room > INT_MAX)
+	if (errno != ENOTCONN)
 		return -1;
 	if (!peer_remembered(fd, &shown)) {
 		errno = ENOTCONN;
 		return -1;
 	}
+	if (REAL(getsockname)(fd, addr, len) < 0) /* so the kernel judges the pointers and the length */
+		return -1;
+	*len = room;
 	sa_len = ip_addr_write(&shown, &sa);
 	ip_addr_copy_out(&sa, sa_len, addr, len);
 	errno = saved;

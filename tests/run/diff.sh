@@ -26,6 +26,8 @@ others 127.0.0.1
 sandbox 127.0.0.1
 fastopen 127.0.0.1
 shutdown 127.0.0.1 ::1
+reuseport 127.0.0.1 ::1
+odd 127.0.0.1 ::1
 '
 
 differences=${DIFFERENCES:-$test_dir/differences}
