@@ -104,6 +104,35 @@ unsigned rules_name_address(const struct rules *rules, const char *name,
 /* The name shown for an address (its first), or NULL. */
 const char *rules_address_name(const struct rules *rules, const struct in6_addr *ip);
 
+/* One address of one name. The addresses of a name and the names of an address are in order of the file. */
+struct host_link;
+const struct in6_addr *host_link_ip(const struct host_link *link);
+const char *host_link_name(const struct host_link *link); /* in lower case; lives as long as the rules */
+/* The next address of the same name, the next name of the same address, or NULL. */
+const struct host_link *host_link_next_address(const struct host_link *link);
+const struct host_link *host_link_next_name(const struct host_link *link);
+
+/* The first address of a name, in any case and with or without a dot at its end; NULL for a name the
+ * mapping does not know. */
+const struct host_link *rules_name(const struct rules *rules, const char *name);
+
+/* The first name of an address; NULL when it has none. */
+const struct host_link *rules_address(const struct rules *rules, const struct in6_addr *ip);
+
+/* Whether an address means something in this mapping only, so that nobody else need be asked for a name
+ * of it: `host` addresses, and the stand-ins of CIDs and of names unless a rule for them says inet. */
+bool rules_address_is_ours(const struct rules *rules, const struct in6_addr *ip);
+
+/*
+ * An address for a name that nobody knows, where a connect rule for every address ('*') retargets it all
+ * the same: from the range of names without a host line, stable, and not one that the mapping has given.
+ * As AF_INET6 it is the same number in fd69:7032:7673:1::/96. port 0: not known yet, any will do. False
+ * when no such rule would decide, and for what is no name of another machine: addresses in any spelling
+ * of inet_aton(3), "localhost", ".invalid" (RFC 6761).
+ */
+bool rules_invent_address(const struct rules *rules, enum rule_protocol protocol, const char *name,
+			  uint16_t port, sa_family_t family, struct in6_addr *out);
+
 /* The first `host` address of a CID in the family wanted; for AF_INET6 then its IPv4 one v4-mapped, unless
  * v6only. False when it has none. */
 bool rules_host_address(const struct rules *rules, uint32_t cid, sa_family_t family, bool v6only,

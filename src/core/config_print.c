@@ -132,13 +132,15 @@ static bool take_first(void *context, const struct in6_addr *ip)
 	return false;
 }
 
-static bool name_resolve(const struct rules *rules, struct slice name, struct in6_addr *out,
+/* A name as getaddrinfo would answer it in a program whose own resolver does not know it. */
+static bool name_resolve(const struct rules *rules, struct slice name, uint16_t port, struct in6_addr *out,
 			 struct why *why)
 {
 	char lower[VALUE_NAME_MAX + 1];
 
 	value_name_lower(name, lower);
-	if (rules_name_address(rules, lower, take_first, out) > 0)
+	if (rules_name_address(rules, lower, take_first, out) > 0 ||
+	    rules_invent_address(rules, RULE_TCP, lower, port, AF_INET, out))
 		return true;
 	text_str(&why->text, "unknown name ");
 	text_quoted(&why->text, name.text, name.length);
@@ -171,7 +173,7 @@ bool config_parse_address(const struct rules *rules, const char *text, struct ip
 		text_str(&why.text, " is not one address and one port");
 		return false;
 	}
-	if (name.length > 0 && !name_resolve(rules, name, &pattern.ip, &why))
+	if (name.length > 0 && !name_resolve(rules, name, (uint16_t)ports.low, &pattern.ip, &why))
 		return false;
 	*out = (struct ip_addr){ .family = AF_INET6, .port = (uint16_t)ports.low, .ip = pattern.ip };
 	if (ip_addr_is_v4(out) && address.text[0] != '[')

@@ -19,14 +19,14 @@ static const unsigned buckets_log2 = 5;
 struct host_name {
 	UT_hash_handle hh; /* its key is the name */
 	struct host_link first;
-	struct host_link *last; /* NULL: first is not filled yet */
+	struct host_link *last; /* of its addresses; NULL: first is not filled yet */
 };
 
 struct host_address {
 	UT_hash_handle hh;
 	struct in6_addr ip;
 	uint32_t cid;
-	const char *name; /* the first, or NULL */
+	struct host_link *first, *last; /* of its names */
 	struct rule_place place;
 };
 
@@ -130,33 +130,37 @@ static int cid_note(struct hosts *hosts, struct arena *arena, const struct host_
 	return 0;
 }
 
-static bool has_address(const struct host_name *name, const struct host_address *address)
+static bool has_name(const struct host_address *address, const struct host_name *name)
 {
-	for (const struct host_link *link = &name->first; link; link = link->next)
-		if (link->address == address)
+	for (const struct host_link *link = address->first; link; link = link->next_name)
+		if (link->name == name)
 			return true;
 	return false;
 }
 
 static int name_link(struct hosts *hosts, struct arena *arena, const char *name,
-		     struct host_address *address, bool is_new)
+		     struct host_address *address)
 {
 	struct host_name *entry = name_get(hosts, arena, name);
 	struct host_link *link;
 
 	if (!entry)
 		return -1;
-	if (!is_new && has_address(entry, address))
+	if (entry->last && has_name(address, entry))
 		return 0;
 	link = entry->last ? arena_alloc(arena, sizeof(*link)) : &entry->first;
 	if (!link)
 		return -1;
 	link->address = address;
+	link->name = entry;
 	if (entry->last)
-		entry->last->next = link;
+		entry->last->next_address = link;
 	entry->last = link;
-	if (!address->name)
-		address->name = entry->hh.key;
+	if (address->last)
+		address->last->next_name = link;
+	else
+		address->first = link;
+	address->last = link;
 	return 0;
 }
 
@@ -164,19 +168,18 @@ int hosts_add(struct hosts *hosts, struct arena *arena, const char *name, const 
 	      uint32_t cid, const struct rule_place *place, struct rule_place *before)
 {
 	struct host_address *address = address_find(hosts, ip);
-	bool is_new = !address;
 
 	if (address && address->cid != cid) {
 		*before = address->place;
 		errno = EEXIST;
 		return -1;
 	}
-	if (is_new) {
+	if (!address) {
 		address = address_add(hosts, arena, ip, cid, place);
 		if (!address || cid_note(hosts, arena, address) < 0)
 			return -1;
 	}
-	return name ? name_link(hosts, arena, name, address, is_new) : 0;
+	return name ? name_link(hosts, arena, name, address) : 0;
 }
 
 static struct in6_addr stand_in(uint32_t number)
@@ -184,23 +187,39 @@ static struct in6_addr stand_in(uint32_t number)
 	return ip_addr_from_v4(STAND_IN_NET + 1 + number, 0, AF_INET).ip;
 }
 
+bool host_ip_is_stand_in(const struct in6_addr *ip)
+{
+	const struct ip_addr addr = { .ip = *ip };
+
+	return ip_addr_is_v4(&addr) && (ip_addr_v4(&addr) & 0xffff0000) == STAND_IN_NET;
+}
+
+bool hosts_stand_in(const struct hosts *hosts, const char *name, size_t length, struct in6_addr *out)
+{
+	uint32_t at = hash_bytes(name, length) % STAND_INS;
+
+	*out = stand_in(at);
+	for (uint32_t tries = 1; address_find(hosts, out); tries++) {
+		if (tries == STAND_INS)
+			return false;
+		at = (at + 1) % STAND_INS;
+		*out = stand_in(at);
+	}
+	return true;
+}
+
 int hosts_add_stand_in(struct hosts *hosts, struct arena *arena, const char *name,
 		       const struct rule_place *place)
 {
-	uint32_t at = hash_bytes(name, strlen(name)) % STAND_INS;
 	struct host_address *address;
-	struct in6_addr ip = stand_in(at);
+	struct in6_addr ip;
 
-	for (uint32_t tries = 1; address_find(hosts, &ip); tries++) {
-		if (tries == STAND_INS) {
-			errno = ENOSPC;
-			return -1;
-		}
-		at = (at + 1) % STAND_INS;
-		ip = stand_in(at);
+	if (!hosts_stand_in(hosts, name, strlen(name), &ip)) {
+		errno = ENOSPC;
+		return -1;
 	}
 	address = address_add(hosts, arena, &ip, VMADDR_CID_ANY, place);
-	return address ? name_link(hosts, arena, name, address, true) : -1;
+	return address ? name_link(hosts, arena, name, address) : -1;
 }
 
 const struct host_link *hosts_name(const struct hosts *hosts, const char *name, size_t length)
@@ -210,16 +229,32 @@ const struct host_link *hosts_name(const struct hosts *hosts, const char *name, 
 	return found ? &found->first : NULL;
 }
 
+bool hosts_address(const struct hosts *hosts, const struct in6_addr *ip, const struct host_link **link)
+{
+	const struct host_address *address = address_find(hosts, ip);
+
+	*link = address ? address->first : NULL;
+	return address;
+}
+
 const struct in6_addr *host_link_ip(const struct host_link *link)
 {
 	return &link->address->ip;
 }
 
-const char *hosts_address_name(const struct hosts *hosts, const struct in6_addr *ip)
+const char *host_link_name(const struct host_link *link)
 {
-	const struct host_address *address = address_find(hosts, ip);
+	return link->name->hh.key;
+}
 
-	return address ? address->name : NULL;
+const struct host_link *host_link_next_address(const struct host_link *link)
+{
+	return link->next_address;
+}
+
+const struct host_link *host_link_next_name(const struct host_link *link)
+{
+	return link->next_name;
 }
 
 const struct in6_addr *hosts_cid_ip(const struct hosts *hosts, uint32_t cid, bool v4)

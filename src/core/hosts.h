@@ -5,10 +5,12 @@
 
 #include "ip2vsock/rule.h"
 
-/* One address of a name. */
+/* One address of one name. */
 struct host_link {
-	struct host_link *next;
+	struct host_link *next_address; /* of the same name */
+	struct host_link *next_name;	/* of the same address */
 	const struct host_address *address;
+	const struct host_name *name;
 };
 
 /* All zero is empty. */
@@ -27,12 +29,18 @@ int hosts_add(struct hosts *hosts, struct arena *arena, const char *name, const 
 int hosts_add_stand_in(struct hosts *hosts, struct arena *arena, const char *name,
 		       const struct rule_place *place);
 
-/* The addresses of a name in lower case, in order; NULL when it is not known. */
-const struct host_link *hosts_name(const struct hosts *hosts, const char *name, size_t length);
-const struct in6_addr *host_link_ip(const struct host_link *link);
+/* The address that hosts_add_stand_in() would give to a name in lower case, without giving it. False
+ * when all are taken. */
+bool hosts_stand_in(const struct hosts *hosts, const char *name, size_t length, struct in6_addr *out);
 
-/* The first name of an address, or NULL. */
-const char *hosts_address_name(const struct hosts *hosts, const struct in6_addr *ip);
+/* Whether ip is in the range of hosts_add_stand_in(). */
+bool host_ip_is_stand_in(const struct in6_addr *ip);
+
+/* The first link of a name in lower case; NULL when it is not known. */
+const struct host_link *hosts_name(const struct hosts *hosts, const char *name, size_t length);
+
+/* Whether an address is known; *link is then the one of its first name, or NULL. */
+bool hosts_address(const struct hosts *hosts, const struct in6_addr *ip, const struct host_link **link);
 
 /* The first IPv4 (v4-mapped) or IPv6 address of a CID, or NULL. */
 const struct in6_addr *hosts_cid_ip(const struct hosts *hosts, uint32_t cid, bool v4);

@@ -452,3 +452,10 @@ uint32_t index_find(const struct index *index, unsigned slot, const struct in6_a
 	bits.words[0] = 0;
 	return prefixes_find(index->prefixes[1], &bits, slot, port, best);
 }
+
+const struct index_range *index_any(const struct index *index, unsigned slot, uint32_t number)
+{
+	const struct slot *ports = index->any ? &index->any->slots[slot] : NULL;
+
+	return ports && number < ports->count ? &ports->segments[number] : NULL;
+}

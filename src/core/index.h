@@ -38,4 +38,8 @@ int index_build(struct index *index, struct arena *arena);
 uint32_t index_find(const struct index *index, unsigned slot, const struct in6_addr *ip,
 		    uint16_t port);
 
+/* Segment `number` of the ports that the ranges of '*' cover, in order of ports and without overlap;
+ * NULL at the end of them. Its rank may be INDEX_NONE. */
+const struct index_range *index_any(const struct index *index, unsigned slot, uint32_t number);
+
 #endif

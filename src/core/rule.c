@@ -3,6 +3,7 @@
 #include "ip2vsock/rule.h"
 #include "core/hosts.h"
 #include "core/index.h"
+#include "core/invent.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,8 +11,6 @@
 /* Rules lie in blocks of 16, 32, 64 ...: none is ever moved, and one rule costs little. */
 #define BLOCK_FIRST 16u
 #define BLOCKS 28
-
-#define NAME_MAX_LENGTH 253
 
 /* 198.18.0.0/16 and 240.0.0.0/4: neither is ever routed (RFC 2544, RFC 1112). */
 #define SHOWN_NET 0xc6120000u
@@ -112,7 +111,7 @@ static int seal_name(struct rules *rules, const struct rule *rule, const struct 
 			return -1;
 		link = hosts_name(&rules->hosts, name, strlen(name));
 	}
-	for (; link; link = link->next)
+	for (; link; link = link->next_address)
 		if (index_add(&rules->index[rule->direction], rules->arena, host_link_ip(link), 128,
 			      range) < 0)
 			return -1;
@@ -179,22 +178,37 @@ void rules_find(const struct rules *rules, enum rule_direction direction, enum r
 	}
 }
 
-unsigned rules_name_address(const struct rules *rules, const char *name,
-			    bool (*each)(void *context, const struct in6_addr *ip), void *context)
+/* A name as the mapping would have it: in lower case, without its final dot. Its length, 0 for none. */
+static size_t name_lower(const char *name, char lower[NAME_LENGTH_MAX + 1])
 {
-	char lower[NAME_MAX_LENGTH + 1];
 	size_t length = strlen(name);
-	const struct host_link *link;
-	unsigned count = 0;
-	bool more = true;
 
 	if (length > 1 && name[length - 1] == '.') /* "db.vm." is db.vm, fully qualified */
 		length--;
-	if (length > NAME_MAX_LENGTH)
+	if (length > NAME_LENGTH_MAX)
 		return 0;
 	for (size_t i = 0; i < length; i++)
 		lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + ('a' - 'A') : name[i]);
-	for (link = hosts_name(&rules->hosts, lower, length); link; link = link->next) {
+	lower[length] = '\0';
+	return length;
+}
+
+const struct host_link *rules_name(const struct rules *rules, const char *name)
+{
+	char lower[NAME_LENGTH_MAX + 1];
+	size_t length = name_lower(name, lower);
+
+	return length > 0 ? hosts_name(&rules->hosts, lower, length) : NULL;
+}
+
+unsigned rules_name_address(const struct rules *rules, const char *name,
+			    bool (*each)(void *context, const struct in6_addr *ip), void *context)
+{
+	const struct host_link *link = rules_name(rules, name);
+	unsigned count = 0;
+	bool more = true;
+
+	for (; link; link = host_link_next_address(link)) {
 		if (more)
 			more = each(context, host_link_ip(link));
 		count++;
@@ -202,9 +216,74 @@ unsigned rules_name_address(const struct rules *rules, const char *name,
 	return count;
 }
 
+const struct host_link *rules_address(const struct rules *rules, const struct in6_addr *ip)
+{
+	const struct host_link *link;
+
+	hosts_address(&rules->hosts, ip, &link);
+	return link;
+}
+
 const char *rules_address_name(const struct rules *rules, const struct in6_addr *ip)
 {
-	return hosts_address_name(&rules->hosts, ip);
+	const struct host_link *link = rules_address(rules, ip);
+
+	return link ? host_link_name(link) : NULL;
+}
+
+bool rules_address_is_ours(const struct rules *rules, const struct in6_addr *ip)
+{
+	const struct ip_addr addr = { .family = AF_INET6, .ip = *ip };
+	const struct host_link *link;
+	struct target target;
+	uint32_t cid;
+
+	if (hosts_address(&rules->hosts, ip, &link))
+		return true;
+	if (!cid_from_stand_in(ip, &cid) && !host_ip_is_stand_in(ip) && !ip_is_invented(ip))
+		return false;
+	rules_find(rules, RULE_CONNECT, RULE_TCP, &addr, &target);
+	return !(target.rule && target.kind == TARGET_INET);
+}
+
+/* A connect rule for every address retargets this one. */
+static bool caught(const struct rules *rules, enum rule_protocol protocol, const struct in6_addr *ip,
+		   uint16_t port)
+{
+	const struct ip_addr addr = { .family = AF_INET6, .port = port, .ip = *ip };
+	struct target target;
+
+	rules_find(rules, RULE_CONNECT, protocol, &addr, &target);
+	return target.kind == TARGET_VSOCK && target.rule->pattern.any_address;
+}
+
+static bool caught_at_any_port(const struct rules *rules, enum rule_protocol protocol,
+			       const struct in6_addr *ip)
+{
+	const struct index *index = &rules->index[RULE_CONNECT];
+	const struct index_range *ports;
+
+	for (uint32_t i = 0; (ports = index_any(index, protocol == RULE_UDP, i)); i++)
+		if (ports->rank != INDEX_NONE && caught(rules, protocol, ip, ports->low))
+			return true;
+	return false;
+}
+
+bool rules_invent_address(const struct rules *rules, enum rule_protocol protocol, const char *name,
+			  uint16_t port, sa_family_t family, struct in6_addr *out)
+{
+	char lower[NAME_LENGTH_MAX + 1];
+	size_t length = name_lower(name, lower);
+	struct in6_addr ip;
+
+	if (!name_may_be_invented(lower, length) || !hosts_stand_in(&rules->hosts, lower, length, &ip))
+		return false;
+	if (family == AF_INET6)
+		ip = ip_invented(&ip);
+	if (!(port ? caught(rules, protocol, &ip, port) : caught_at_any_port(rules, protocol, &ip)))
+		return false;
+	*out = ip;
+	return true;
 }
 
 static uint32_t shown_v4(uint32_t cid)
