@@ -1,257 +1,227 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* getaddrinfo, gethostbyname and their kin: names of the mapping need no DNS. */
+/* getaddrinfo and getnameinfo: names of the mapping need no DNS. */
 #include "preload/hooks.h"
-#include "preload/init.h"
+#include "preload/names.h"
 #include "preload/real.h"
 
-#include <arpa/inet.h>
-#include <stdlib.h>
+#include <errno.h>
+#include <limits.h>
+#include <net/if.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
-static bool is_v4(const struct in6_addr *ip)
-{
-	return IN6_IS_ADDR_V4MAPPED(ip);
-}
-
-static void address_text(const struct in6_addr *ip, char text[INET6_ADDRSTRLEN])
-{
-	if (is_v4(ip))
-		inet_ntop(AF_INET, &ip->s6_addr32[3], text, INET6_ADDRSTRLEN);
-	else
-		inet_ntop(AF_INET6, ip, text, INET6_ADDRSTRLEN);
-}
-
-static bool mapping_usable(const struct settings *now)
-{
-	return !now->disabled && !now->failed;
-}
-
+/* What is asked, and the list that answers it. */
 struct query {
-	const char *name, *service;
+	const char *service;
 	struct addrinfo hints;
 	struct addrinfo *first, **end;
-	int error; /* of the first address that did not fit what was asked */
 };
 
-/* The real call makes the list, from the address as text, so that the real freeaddrinfo can free it. glibc frees
- * entry by entry: lists may be joined. */
-static bool query_address(void *context, const struct in6_addr *ip)
+static void query_drop(struct query *query)
 {
-	struct query *query = context;
-	struct addrinfo *list;
-	char text[INET6_ADDRSTRLEN];
-	int error;
-
-	address_text(ip, text);
-	error = REAL(getaddrinfo)(text, query->service, &query->hints, &list);
-	if (error) {
-		if (!query->error)
-			query->error = error;
-		return true;
-	}
-	*query->end = list;
-	while (*query->end)
-		query->end = &(*query->end)->ai_next;
-	return true;
+	if (query->first)
+		freeaddrinfo(query->first);
+	query->first = NULL;
+	query->end = &query->first;
 }
 
-/* The list's own canonical name is the address as text. */
-static int canonical_name(struct query *query)
+/* The real call makes the entries, from the address as text, so that the real freeaddrinfo can free
+ * them. glibc frees entry by entry: lists may be joined. 0, or the real call's error and an empty list. */
+static int query_add(struct query *query, const struct in6_addr *ip)
 {
-	char *name;
+	struct addrinfo hints = query->hints;
+	char text[NUMERIC_SIZE];
+	int error;
 
-	if (!(query->hints.ai_flags & AI_CANONNAME))
-		return 0;
-	name = strdup(query->name);
-	if (!name) {
-		freeaddrinfo(query->first);
-		return EAI_MEMORY;
+	/* Nobody needs an address of his own for vsock, and a canonical name is put in later. */
+	hints.ai_flags &= ~(AI_ADDRCONFIG | AI_CANONNAME);
+	error = REAL(getaddrinfo)(ip_numeric(ip, text), query->service, &hints, query->end);
+	if (error) {
+		*query->end = NULL;
+		query_drop(query);
+		return error;
 	}
-	free(query->first->ai_canonname);
-	query->first->ai_canonname = name;
-	for (struct addrinfo *entry = query->first->ai_next; entry; entry = entry->ai_next) {
-		free(entry->ai_canonname);
-		entry->ai_canonname = NULL;
+	while (*query->end) {
+		(*query->end)->ai_flags = query->hints.ai_flags;
+		query->end = &(*query->end)->ai_next;
 	}
 	return 0;
 }
 
-HOOK int getaddrinfo(const char *restrict name, const char *restrict service,
-		const struct addrinfo *restrict hints, struct addrinfo **restrict result)
+static int query_add_all(struct query *query, const struct host_link *link, int family)
 {
-	/* What the real call does with NULL (getaddrinfo(3)). */
-	static const struct addrinfo no_hints = {.ai_flags = AI_V4MAPPED | AI_ADDRCONFIG};
-	const struct settings *now = settings();
-	struct query query = {.name = name, .service = service, .hints = hints ? *hints : no_hints};
-	int error;
+	int error = 0;
 
-	if (!name || !mapping_usable(now) || query.hints.ai_flags & AI_NUMERICHOST)
-		return REAL(getaddrinfo)(name, service, hints, result);
-	/* A guest may have no address of its own. */
-	query.hints.ai_flags &= ~AI_ADDRCONFIG;
-	query.end = &query.first;
-	if (!rules_name_address(now->rules, name, query_address, &query))
-		return REAL(getaddrinfo)(name, service, hints, result);
-	if (!query.first)
-		return query.error;
-	error = canonical_name(&query);
-	if (!error)
-		*result = query.first;
+	for (link = link_of_family(link, family); link && !error;
+	     link = link_of_family(host_link_next_address(link), family))
+		error = query_add(query, host_link_ip(link));
 	return error;
 }
 
-/*
- * The older calls know one family and return memory of libc's, or the caller's: the real call fills it from the
- * address as text, and the name, which lives as long as the mapping, is put in.
- */
-struct first {
-	int family;
-	bool found;
-	char text[INET6_ADDRSTRLEN];
-};
-
-static bool first_of_family(void *context, const struct in6_addr *ip)
+/* IPv6 before IPv4, as RFC 3484 sorts where neither has a route. */
+static int query_add_name(struct query *query, const struct host_link *link)
 {
-	struct first *first = context;
+	const struct addrinfo *hints = &query->hints;
+	int error = 0;
 
-	if (is_v4(ip) != (first->family == AF_INET))
-		return true;
-	address_text(ip, first->text);
-	first->found = true;
-	return false;
+	if (hints->ai_family != AF_INET)
+		error = query_add_all(query, link, AF_INET6);
+	if (error || (hints->ai_family == AF_INET6 && (!(hints->ai_flags & AI_V4MAPPED) ||
+						       (query->first && !(hints->ai_flags & AI_ALL)))))
+		return error;
+	return query_add_all(query, link, AF_INET);
 }
 
-/* The text of the first address of that family and the name as the mapping has it, or NULL: the real call with the
- * same name is right, or there is none of that family, which it will say as well. */
-static const char *name_known(const char *name, int family, struct first *first)
+static int query_end(struct query *query, const char *canonical, struct addrinfo **result)
 {
-	const struct settings *now = settings();
+	if (query->hints.ai_flags & AI_CANONNAME) {
+		query->first->ai_canonname = strdup(canonical);
+		if (!query->first->ai_canonname) {
+			query_drop(query);
+			return EAI_MEMORY;
+		}
+	}
+	*result = query->first;
+	return 0;
+}
+
+static int answer_known(const struct rules *rules, const struct host_link *link, struct query *query,
+			struct addrinfo **result)
+{
+	const struct host_link *own = link_of_family(link, query->hints.ai_family);
+	int error = query_add_name(query, link);
+
+	/* None of that family. What is wrong with the rest of the question is said first. */
+	if (!error && !query->first) {
+		error = query_add(query, host_link_ip(link));
+		query_drop(query);
+		if (!error || error == EAI_ADDRFAMILY)
+			error = EAI_NONAME;
+	}
+	if (error)
+		return error;
+	/* The official name of an address of the family that was asked for, which AF_UNSPEC does not name. */
+	if (query->hints.ai_family == AF_UNSPEC || !own)
+		own = link;
+	return query_end(query, host_link_name(rules_address(rules, host_link_ip(own))), result);
+}
+
+/* The real resolver has no answer, for reasons that leave open whether there is such a name. EAI_NODATA
+ * and EAI_ADDRFAMILY say that there is. */
+static bool is_open(int error)
+{
+	switch (error) {
+	case EAI_NONAME:
+	case EAI_AGAIN:
+	case EAI_FAIL:
+		return true;
+	case EAI_SYSTEM:
+		return errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS && errno != EINTR;
+	default:
+		return false;
+	}
+}
+
+/* False, and nothing done, when no rule asks for it. The port is known only when the service is. */
+static bool answer_invented(const struct rules *rules, const char *name, struct query *query,
+			    struct addrinfo **result)
+{
+	const struct addrinfo *hints = &query->hints;
+	enum rule_protocol protocol = hints->ai_socktype == SOCK_DGRAM ? RULE_UDP : RULE_TCP;
+	struct ip_addr addr;
 	struct in6_addr ip;
 
-	*first = (struct first){.family = family};
-	if (!name || !mapping_usable(now) || !rules_name_address(now->rules, name, first_of_family, first) ||
-	    !first->found)
-		return NULL;
-	if (inet_pton(AF_INET6, first->text, &ip) != 1) {
-		ip = (struct in6_addr){.s6_addr32 = {0, 0, htonl(0xffff)}};
-		inet_pton(AF_INET, first->text, &ip.s6_addr32[3]);
+	if (hints->ai_flags & AI_PASSIVE ||
+	    !name_invent(rules, protocol, name, 0, hints->ai_family, &ip) || query_add(query, &ip))
+		return false;
+	if (!ip_addr_read(query->first->ai_addr, query->first->ai_addrlen, &addr) ||
+	    (addr.port && !name_invent(rules, protocol, name, addr.port, hints->ai_family, &ip))) {
+		query_drop(query);
+		return false;
 	}
-	return rules_address_name(now->rules, &ip);
+	return query_end(query, name, result) == 0;
 }
 
-static struct hostent *entry_named(struct hostent *entry, const char *name)
+HOOK int getaddrinfo(const char *restrict name, const char *restrict service,
+		     const struct addrinfo *restrict hints, struct addrinfo **restrict result)
 {
-	if (entry && name)
-		entry->h_name = (char *)name;
-	return entry;
+	/* What the real call does with NULL (getaddrinfo(3)). */
+	static const struct addrinfo no_hints = {.ai_flags = AI_V4MAPPED | AI_ADDRCONFIG};
+	struct query query = {.service = service, .hints = hints ? *hints : no_hints, .end = &query.first};
+	const struct rules *rules = names_rules();
+	const struct host_link *link;
+	int error, saved = errno;
+
+	if (!name || !rules || query.hints.ai_flags & AI_NUMERICHOST)
+		return REAL(getaddrinfo)(name, service, hints, result);
+	link = rules_name(rules, name);
+	if (link)
+		return answer_known(rules, link, &query, result);
+	error = REAL(getaddrinfo)(name, service, hints, result);
+	if (error && is_open(error)) {
+		int failed = errno;
+
+		if (answer_invented(rules, name, &query, result)) {
+			errno = saved;
+			return 0;
+		}
+		errno = failed;
+	}
+	return error;
 }
 
-HOOK struct hostent *gethostbyname(const char *name)
+/* NI_NOFQDN: without the domain, where it is the domain of this host's name. Nobody is asked for that. */
+static size_t host_length(const char *name, int flags)
 {
-	struct first first;
-	const char *known = name_known(name, AF_INET, &first);
+	const char *dot = strchr(name, '.'), *own_dot;
+	char own[HOST_NAME_MAX + 1];
 
-	return entry_named(REAL(gethostbyname)(known ? first.text : name), known);
+	if (flags & NI_NOFQDN && dot && gethostname(own, sizeof own) == 0) {
+		own[sizeof own - 1] = '\0';
+		own_dot = strchr(own, '.');
+		if (own_dot && strcasecmp(dot, own_dot) == 0)
+			return (size_t)(dot - name);
+	}
+	return strlen(name);
 }
 
-HOOK struct hostent *gethostbyname2(const char *name, int family)
+/* The name of an address of ours, NULL when it has none. False: it is not ours. */
+static bool address_known(const struct sockaddr *sa, socklen_t len, const char **name)
 {
-	struct first first;
-	const char *known = name_known(name, family, &first);
+	const struct rules *rules = names_rules();
+	const struct host_link *link;
+	struct ip_addr addr;
 
-	return entry_named(REAL(gethostbyname2)(known ? first.text : name, family), known);
-}
-
-HOOK int gethostbyname_r(const char *restrict name, struct hostent *restrict entry, char *restrict buf,
-			 size_t size, struct hostent **restrict result, int *restrict error)
-{
-	struct first first;
-	const char *known = name_known(name, AF_INET, &first);
-	int status = REAL(gethostbyname_r)(known ? first.text : name, entry, buf, size, result, error);
-
-	if (status == 0)
-		entry_named(*result, known);
-	return status;
-}
-
-HOOK int gethostbyname2_r(const char *restrict name, int family, struct hostent *restrict entry,
-			  char *restrict buf, size_t size, struct hostent **restrict result,
-			  int *restrict error)
-{
-	struct first first;
-	const char *known = name_known(name, family, &first);
-	int status = REAL(gethostbyname2_r)(known ? first.text : name, family, entry, buf, size, result, error);
-
-	if (status == 0)
-		entry_named(*result, known);
-	return status;
-}
-
-/* The name of an address as the mapping has it, or NULL. */
-static const char *address_known(const void *ip, int family, struct in6_addr *out)
-{
-	const struct settings *now = settings();
-
-	if (family == AF_INET)
-		*out = (struct in6_addr){.s6_addr32 = {0, 0, htonl(0xffff)}};
-	else if (family != AF_INET6)
-		return NULL;
-	if (!mapping_usable(now))
-		return NULL;
-	memcpy(family == AF_INET ? (void *)&out->s6_addr32[3] : out, ip, family == AF_INET ? 4 : 16);
-	return rules_address_name(now->rules, out);
-}
-
-HOOK struct hostent *gethostbyaddr(const void *ip, socklen_t size, int family)
-{
-	struct in6_addr address;
-	char text[INET6_ADDRSTRLEN];
-	const char *known = size >= (family == AF_INET ? 4 : 16) ? address_known(ip, family, &address) : NULL;
-
-	if (!known)
-		return REAL(gethostbyaddr)(ip, size, family);
-	address_text(&address, text);
-	return entry_named(REAL(gethostbyname2)(text, family), known);
-}
-
-HOOK int gethostbyaddr_r(const void *restrict ip, socklen_t size, int family, struct hostent *restrict entry,
-			 char *restrict buf, size_t buf_size, struct hostent **restrict result,
-			 int *restrict error)
-{
-	struct in6_addr address;
-	char text[INET6_ADDRSTRLEN];
-	const char *known = size >= (family == AF_INET ? 4 : 16) ? address_known(ip, family, &address) : NULL;
-	int status;
-
-	if (!known)
-		return REAL(gethostbyaddr_r)(ip, size, family, entry, buf, buf_size, result, error);
-	address_text(&address, text);
-	status = REAL(gethostbyname2_r)(text, family, entry, buf, buf_size, result, error);
-	if (status == 0)
-		entry_named(*result, known);
-	return status;
+	if (!rules || !ip_addr_read(sa, len, &addr) || !rules_address_is_ours(rules, &addr.ip))
+		return false;
+	link = rules_address(rules, &addr.ip);
+	*name = link ? host_link_name(link) : NULL;
+	return true;
 }
 
 HOOK int getnameinfo(const struct sockaddr *restrict sa, socklen_t len, char *restrict host,
 		     socklen_t host_size, char *restrict service, socklen_t service_size, int flags)
 {
-	const struct settings *now = settings();
-	const char *known = NULL;
-	struct ip_addr addr;
+	char number[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
+	const char *name;
+	size_t length;
 	int error;
 
-	if (host && host_size > 0 && !(flags & NI_NUMERICHOST) && mapping_usable(now) &&
-	    ip_addr_read(sa, len, &addr))
-		known = rules_address_name(now->rules, &addr.ip);
-	if (!known)
+	if (!host || host_size == 0 || flags & NI_NUMERICHOST || !address_known(sa, len, &name))
 		return REAL(getnameinfo)(sa, len, host, host_size, service, service_size, flags);
-	if (service && service_size > 0) {
-		error = REAL(getnameinfo)(sa, len, NULL, 0, service, service_size, flags);
-		if (error)
-			return error;
-	}
-	if (strlen(known) >= host_size)
+	/* With NI_NAMEREQD that is EAI_NONAME. */
+	if (!name)
+		return REAL(getnameinfo)(sa, len, host, host_size, service, service_size, flags | NI_NUMERICHOST);
+	/* The real call judges the rest of the question and does the service. */
+	error = REAL(getnameinfo)(sa, len, number, sizeof number, service, service_size,
+				  (flags & ~NI_NAMEREQD) | NI_NUMERICHOST);
+	if (error)
+		return error;
+	length = host_length(name, flags);
+	if (length >= host_size)
 		return EAI_OVERFLOW;
-	strcpy(host, known);
+	memcpy(host, name, length);
+	host[length] = '\0';
 	return 0;
 }
