@@ -119,6 +119,10 @@ const struct host_link *rules_name(const struct rules *rules, const char *name);
 /* The first name of an address; NULL when it has none. */
 const struct host_link *rules_address(const struct rules *rules, const struct in6_addr *ip);
 
+/* The same for the address of a `host` rule, where this rule is the first of that address; NULL for any
+ * other: over all rules each name is met once. */
+const struct host_link *rules_host_names(const struct rules *rules, const struct rule *rule);
+
 /* Whether an address means something in this mapping only, so that nobody else need be asked for a name
  * of it: `host` addresses, and the stand-ins of CIDs and of names unless a rule for them says inet. */
 bool rules_address_is_ours(const struct rules *rules, const struct in6_addr *ip);

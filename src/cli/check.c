@@ -14,9 +14,16 @@ const char *place_text(struct ctl *ctl, const struct rule_place *place)
 	return string_format(ctl, "%s:%u", place->source, place->line);
 }
 
-static void line_print(struct ctl *ctl, const char *statement, const struct rule_place *place)
+/* `names` is of a host statement, or NULL. */
+static void line_print(struct ctl *ctl, const char *statement, const struct host_link *names,
+		       const struct rule_place *place)
 {
-	printf("%-47s # %s\n", statement, place->source ? place_text(ctl, place) : "not said");
+	int length = printf("%s", statement);
+
+	for (; names; names = host_link_next_name(names))
+		length += printf(" %s", host_link_name(names));
+	printf("%*s # %s\n", length < 47 ? 47 - length : 0, "",
+	       place->source ? place_text(ctl, place) : "not said");
 }
 
 bool address_append(void *context, const struct in6_addr *ip)
@@ -57,18 +64,14 @@ int check_print(struct ctl *ctl)
 		printf("# in realm %s as CID %u\n", ctl->realm.name, ctl->realm.cid);
 	for (unsigned i = 0; (rule = rules_at(ctl->rules, i)); i++) {
 		struct address_list list = {.length = 0};
-		const char *name;
 
 		config_rule_text(rule, statement, sizeof statement);
-		if (rule->is_host && (name = rules_address_name(ctl->rules, &rule->pattern.ip)))
-			line_print(ctl, string_format(ctl, "%s %s", statement, name), &rule->place);
-		else
-			line_print(ctl, statement, &rule->place);
+		line_print(ctl, statement, rules_host_names(ctl->rules, rule), &rule->place);
 		if (rule->pattern.name &&
 		    rules_name_address(ctl->rules, rule->pattern.name, address_append, &list))
 			printf("#   %s is %s\n", rule->pattern.name, list.text);
 	}
 	rules_default(ctl->rules, &target, &place);
-	line_print(ctl, default_text(ctl, &target), &place);
+	line_print(ctl, default_text(ctl, &target), NULL, &place);
 	return 0;
 }

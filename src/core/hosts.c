@@ -237,6 +237,13 @@ bool hosts_address(const struct hosts *hosts, const struct in6_addr *ip, const s
 	return address;
 }
 
+bool hosts_added_at(const struct hosts *hosts, const struct in6_addr *ip, const struct rule_place *place)
+{
+	const struct host_address *address = address_find(hosts, ip);
+
+	return address && address->place.source == place->source && address->place.line == place->line;
+}
+
 const struct in6_addr *host_link_ip(const struct host_link *link)
 {
 	return &link->address->ip;

@@ -42,6 +42,9 @@ const struct host_link *hosts_name(const struct hosts *hosts, const char *name, 
 /* Whether an address is known; *link is then the one of its first name, or NULL. */
 bool hosts_address(const struct hosts *hosts, const struct in6_addr *ip, const struct host_link **link);
 
+/* Whether an address was added at that place. */
+bool hosts_added_at(const struct hosts *hosts, const struct in6_addr *ip, const struct rule_place *place);
+
 /* The first IPv4 (v4-mapped) or IPv6 address of a CID, or NULL. */
 const struct in6_addr *hosts_cid_ip(const struct hosts *hosts, uint32_t cid, bool v4);
 

@@ -224,6 +224,13 @@ const struct host_link *rules_address(const struct rules *rules, const struct in
 	return link;
 }
 
+const struct host_link *rules_host_names(const struct rules *rules, const struct rule *rule)
+{
+	if (!rule->is_host || !hosts_added_at(&rules->hosts, &rule->pattern.ip, &rule->place))
+		return NULL;
+	return rules_address(rules, &rule->pattern.ip);
+}
+
 const char *rules_address_name(const struct rules *rules, const struct in6_addr *ip)
 {
 	const struct host_link *link = rules_address(rules, ip);

@@ -310,7 +310,7 @@ status 125" 'a library that cannot be preloaded'
 
 is "$(told "$IP2VSOCK" -f web.map -c 3 -r 'connect *:9 inet' -u demo --check touch ran)" \
 	'# in realm demo as CID 1
-host 10.0.0.3 3 web.vm                          # web.map:2
+host 10.0.0.3 3 web.vm www                      # web.map:2
 connect 10.8.0.0/16:8000-8099 vsock 4:9000-9099 # web.map:3
 connect cache.vm:* vsock 5:*                    # web.map:4
 #   cache.vm is 198.19.226.250

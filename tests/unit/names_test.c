@@ -84,6 +84,31 @@ START_TEST(test_links_go_both_ways)
 }
 END_TEST
 
+START_TEST(test_each_name_is_shown_once)
+{
+	static const char *const want[] = { "10.0.0.3 db.vm db later.vm", "[fd00::3] db.vm", "10.0.0.4 web.vm db",
+					    "10.0.0.3", "10.0.0.5", NULL };
+	const struct rules *rules = rules_of(mapping);
+
+	for (unsigned i = 0; want[i]; i++) {
+		const struct rule *rule = rules_at(rules, i);
+		char buf[256];
+		struct text text;
+
+		text_init(&text, buf, sizeof(buf));
+		ip_append(&text, &rule->pattern.ip);
+		for (const struct host_link *link = rules_host_names(rules, rule); link;
+		     link = host_link_next_name(link)) {
+			text_str(&text, " ");
+			text_str(&text, host_link_name(link));
+		}
+		ck_assert_str_eq(buf, want[i]);
+	}
+	ck_assert_ptr_null(rules_host_names(rules, rules_at(rules, 5)));
+	arena_free(&arena);
+}
+END_TEST
+
 static const struct {
 	const char *rules, *ip;
 	bool ours;
@@ -276,6 +301,7 @@ END_TEST
 static void fill(TCase *tc)
 {
 	TABLE_TEST(test_links_go_both_ways, links);
+	tcase_add_test(tc, test_each_name_is_shown_once);
 	TABLE_TEST(test_address_is_ours, owners);
 	TABLE_TEST(test_name_that_nobody_knows, inventions);
 	tcase_add_test(tc, test_longest_name);
