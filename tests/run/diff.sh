@@ -19,6 +19,7 @@ backlog 127.0.0.1
 bound 127.0.0.1 ::1
 families ::1
 process 127.0.0.1 ::1
+bare 127.0.0.1 ::1
 threads 127.0.0.1 ::1
 reuse 127.0.0.1
 options 127.0.0.1 ::1
