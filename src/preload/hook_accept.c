@@ -87,19 +87,41 @@ static int refuse_shut(int fd, socklen_t *len, socklen_t room)
 	return fail(EINVAL);
 }
 
+/*
+ * The hint of a listener that came from another process (exec, SCM_RIGHTS, a parent without the library's memory):
+ * asked of the socket once. `family` is that of the peer's address, or -1.
+ */
+static unsigned listener_learn(int listener, int family)
+{
+	unsigned hint = HINT_FOREIGN;
+	struct mark mark;
+
+	if (settings()->disabled || settings()->failed)
+		return 0;
+	if ((family < 0 || transport_of(family)) && mark_find(listener, &mark))
+		hint = HINT_LISTEN | HINT_INHERIT | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
+		       (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
+		       (ip_addr_is_loopback(&mark.addr) ? HINT_LOOPBACK : 0);
+	hint_set(listener, hint);
+	return hint;
+}
+
 static int finish(int listener, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
 {
+	unsigned hint = hint_get(listener);
 	int saved = errno, family;
 
 	if (fd < 0)
 		return fd;
 	hint_clear(fd);
-	if (hint_get(listener) & HINT_SHUT)
+	if (hint & HINT_SHUT)
 		return refuse_shut(fd, len, room);
-	if (hint_get(listener) & HINT_INHERIT)
-		options_inherit(listener, fd);
 	family = addr ? family_of(addr, room) : -1;
-	if (family != AF_INET && family != AF_INET6)
+	if (!hint)
+		hint = listener_learn(listener, family);
+	if (hint & HINT_LISTEN && hint & HINT_INHERIT)
+		options_inherit(listener, fd);
+	if (family != AF_INET && family != AF_INET6 && !(hint & HINT_FOREIGN))
 		accepted(listener, fd, addr, len, room);
 	errno = saved;
 	return fd;

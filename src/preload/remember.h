@@ -28,6 +28,7 @@ enum hint {
 	HINT_BOUND = 1 << 11,	/* bound to an address that no rule matched */
 	/* A socket we retargeted for listening: */
 	HINT_LISTEN = 1 << 12,
+	HINT_FOREIGN = 1 << 5,	 /* or, by itself, one of somebody else */
 	HINT_SHUT = 1 << 4,	 /* and shut down: who still waits in accept is woken by a connection of ours */
 	HINT_LOOPBACK = 1 << 11, /* to a loopback address (only pending sockets have HINT_BOUND) */
 	HINT_V6ONLY = 1 << 13,
