@@ -120,7 +120,7 @@ static bool descriptors_read(struct copies *copies, const struct stat *socket)
 	long got;
 
 	socket_link(socket, wanted);
-	while (good && (got = syscall(SYS_getdents64, directory, copies->buffer, COPIES_BUFFER)) != 0) {
+	while (good && (got = REAL(syscall)(SYS_getdents64, directory, copies->buffer, COPIES_BUFFER)) != 0) {
 		if (got < 0)
 			good = false;
 		for (long at = 0; good && at < got;) {

@@ -340,3 +340,5 @@ HOOK int connect(int fd, const struct sockaddr *sa, socklen_t len)
 		return disconnect(fd, sa, len);
 	return connect_misfit(fd, sa, len);
 }
+
+HOOK_ALIAS(__connect, connect)

@@ -14,14 +14,35 @@ HOOK int close(int fd)
 	return REAL(close)(fd);
 }
 
-HOOK int fclose(FILE *file)
+HOOK_ALIAS(__close, close)
+
+static void file_forget(FILE *file)
 {
 	int saved = errno, fd = file ? fileno(file) : -1;
 
 	errno = saved; /* a stream in memory has no descriptor */
 	if (fd >= 0)
 		hint_clear(fd);
+}
+
+HOOK int fclose(FILE *file)
+{
+	file_forget(file);
 	return REAL(fclose)(file);
+}
+
+HOOK_ALIAS(_IO_fclose, fclose)
+
+HOOK FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict file)
+{
+	file_forget(file);
+	return REAL(freopen)(path, mode, file);
+}
+
+HOOK FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict file)
+{
+	file_forget(file);
+	return REAL(freopen64)(path, mode, file);
 }
 
 HOOK void closefrom(int low)
@@ -63,6 +84,8 @@ HOOK int dup2(int fd, int copy)
 	return duplicated(fd, REAL(dup2)(fd, copy));
 }
 
+HOOK_ALIAS(__dup2, dup2)
+
 HOOK int dup3(int fd, int copy, int flags)
 {
 	return duplicated(fd, REAL(dup3)(fd, copy, flags));
@@ -99,6 +122,8 @@ HOOK int fcntl(int fd, int command, ...)
 	return controlled(fd, command, REAL(fcntl)(fd, command, argument));
 }
 
+HOOK_ALIAS(__fcntl, fcntl)
+
 HOOK int fcntl64(int fd, int command, ...)
 {
 	va_list list;
@@ -109,3 +134,5 @@ HOOK int fcntl64(int fd, int command, ...)
 	va_end(list);
 	return controlled(fd, command, REAL(fcntl64)(fd, command, argument));
 }
+
+HOOK_ALIAS(__fcntl_time64, fcntl64)

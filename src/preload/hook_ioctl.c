@@ -96,6 +96,8 @@ HOOK int ioctl(int fd, unsigned long request, ...)
 	}
 }
 
+HOOK_ALIAS(__ioctl_time64, ioctl)
+
 HOOK int isatty(int fd)
 {
 	int result = REAL(isatty)(fd);

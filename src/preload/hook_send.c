@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sendto, sendmsg, sendmmsg with an address: nothing for a mapped address leaves on the network. */
+/* send, sendto, sendmsg, sendmmsg: nothing for a mapped address leaves on the network; failures as TCP has them. */
+#include "preload/data.h"
 #include "preload/decide.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
@@ -50,57 +51,112 @@ static bool road_open(enum road road, int fd, const struct ip_addr *addr, const 
 	return road != ROAD_REFUSED && (road != ROAD_CONNECT || hook_connect(fd, addr, name, len) == 0);
 }
 
+/* A failure without the arguments: what was waited for is the program's to try again, as after a signal. */
+static __attribute__((noinline)) ssize_t sent_nothing(int fd)
+{
+	ssize_t sent = send_failed(fd, 0);
+
+	if (sent != DATA_AGAIN)
+		return sent;
+	errno = EINTR;
+	return -1;
+}
+
+static __attribute__((noinline)) ssize_t send_flagged(int fd, const void *data, size_t size, int flags)
+{
+	ssize_t sent;
+
+	if (!send_allowed(fd, flags))
+		return -1;
+	do {
+		sent = REAL(send)(fd, data, size, flags);
+		if (sent < 0)
+			sent = send_failed(fd, flags);
+	} while (sent == DATA_AGAIN);
+	return sent;
+}
+
+/* The call that programs make most: a look at the flags, and one at the result. */
+static inline ssize_t send_plain(int fd, const void *data, size_t size, int flags)
+{
+	ssize_t sent;
+
+	if (__builtin_expect(flags & SEND_FLAGS, 0))
+		return send_flagged(fd, data, size, flags);
+	sent = REAL_NOW(send)(fd, data, size, flags);
+	return __builtin_expect(sent < 0, 0) ? sent_nothing(fd) : sent;
+}
+
+HOOK ssize_t send(int fd, const void *data, size_t size, int flags)
+{
+	return send_plain(fd, data, size, flags);
+}
+
+HOOK_ALIAS(__send, send)
+
 HOOK ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t len)
 {
 	struct ip_addr addr;
-	enum road road = to ? road_of(fd, to, len, flags, &addr) : ROAD_REAL;
+	enum road road;
 
+	if (!to)
+		return send_plain(fd, data, size, flags);
+	road = road_of(fd, to, len, flags, &addr);
 	if (road == ROAD_REAL) {
 		ssize_t sent = REAL(sendto)(fd, data, size, flags, to, len);
 
-		if (!to || !refused_for_name(sent, fd))
-			return sent;
+		if (!refused_for_name(sent, fd))
+			return sent < 0 ? send_failed(fd, flags) : sent;
 	} else if (!road_open(road, fd, &addr, to, len)) {
 		return -1;
 	}
-	return REAL(sendto)(fd, data, size, flags & ~MSG_FASTOPEN, NULL, 0);
+	return send_plain(fd, data, size, flags & ~MSG_FASTOPEN);
+}
+
+static ssize_t message_send(int fd, const struct msghdr *message, int flags)
+{
+	ssize_t sent;
+
+	if (flags & SEND_FLAGS && !send_allowed(fd, flags))
+		return -1;
+	do {
+		sent = REAL(sendmsg)(fd, message, flags);
+		if (sent < 0)
+			sent = send_failed(fd, flags);
+	} while (sent == DATA_AGAIN);
+	return sent;
 }
 
 HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	struct ip_addr addr;
 	struct msghdr bare;
-	enum road road = message && message->msg_name
-				 ? road_of(fd, message->msg_name, message->msg_namelen, flags, &addr)
-				 : ROAD_REAL;
+	enum road road;
 
+	if (!message || !message->msg_name)
+		return message_send(fd, message, flags);
+	road = road_of(fd, message->msg_name, message->msg_namelen, flags, &addr);
 	if (road == ROAD_REAL) {
 		ssize_t sent = REAL(sendmsg)(fd, message, flags);
 
-		if (!message || !message->msg_name || !refused_for_name(sent, fd))
-			return sent;
+		if (!refused_for_name(sent, fd))
+			return sent < 0 ? send_failed(fd, flags) : sent;
 	} else if (!road_open(road, fd, &addr, message->msg_name, message->msg_namelen)) {
 		return -1;
 	}
 	bare = *message;
 	bare.msg_name = NULL;
 	bare.msg_namelen = 0;
-	return REAL(sendmsg)(fd, &bare, flags & ~MSG_FASTOPEN);
+	return message_send(fd, &bare, flags & ~MSG_FASTOPEN);
 }
 
-/* One by one where a rule may say something: the kernel stops at the first that fails, and so do we. */
-HOOK int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+HOOK_ALIAS(__sendmsg64, sendmsg)
+
+/* One by one: the kernel stops at the first that fails, and so do we. */
+static int messages_send(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-	struct ip_addr addr;
 	unsigned i;
 
-	for (i = 0; i < count; i++)
-		if (messages[i].msg_hdr.msg_name &&
-		    road_of(fd, messages[i].msg_hdr.msg_name, messages[i].msg_hdr.msg_namelen, flags, &addr) !=
-			    ROAD_REAL)
-			break;
-	if (i == count)
-		return REAL(sendmmsg)(fd, messages, count, flags);
 	for (i = 0; i < count; i++) {
 		ssize_t sent = sendmsg(fd, &messages[i].msg_hdr, flags);
 
@@ -110,3 +166,33 @@ HOOK int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 	}
 	return (int)i;
 }
+
+static bool rule_matters(int fd, const struct msghdr *message, int flags)
+{
+	struct ip_addr addr;
+
+	return message->msg_name &&
+	       road_of(fd, message->msg_name, message->msg_namelen, flags, &addr) != ROAD_REAL;
+}
+
+HOOK int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	int sent;
+
+	if (flags & (MSG_OOB | MSG_ZEROCOPY))
+		return messages_send(fd, messages, count, flags);
+	for (unsigned i = 0; i < count; i++)
+		if (rule_matters(fd, &messages[i].msg_hdr, flags))
+			return messages_send(fd, messages, count, flags);
+	do {
+		sent = REAL(sendmmsg)(fd, messages, count, flags);
+		if (refused_for_name(sent, fd))
+			return messages_send(fd, messages, count, flags);
+		if (sent < 0)
+			sent = (int)send_failed(fd, flags);
+	} while (sent == DATA_AGAIN);
+	return sent;
+}
+
+HOOK_ALIAS(__sendmmsg, sendmmsg)
+HOOK_ALIAS(__sendmmsg64, sendmmsg)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* socket: remembers that a number is now a fresh TCP or UDP socket. */
+/* socket: remembers that a number is now a fresh TCP or UDP socket; bindresvport: that it is bound. */
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -54,4 +54,16 @@ HOOK int socket(int domain, int type, int protocol)
 		hint_set(fd, hint_of(domain, type, protocol));
 	}
 	return fd;
+}
+
+HOOK_ALIAS(__socket, socket)
+
+/* libc binds by itself. */
+HOOK int bindresvport(int fd, struct sockaddr_in *addr)
+{
+	int result = REAL(bindresvport)(fd, addr);
+
+	if (result == 0 && hint_get(fd) & HINT_PENDING)
+		hint_add(fd, HINT_BOUND);
+	return result;
 }

@@ -110,6 +110,8 @@ HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t 
 	return result;
 }
 
+HOOK_ALIAS(__setsockopt64, setsockopt)
+
 static int give_int(int number, void *value, socklen_t *size)
 {
 	socklen_t room = *size;
@@ -211,3 +213,5 @@ HOOK int getsockopt(int fd, int level, int option, void *restrict value, socklen
 		errno = saved;
 	return result;
 }
+
+HOOK_ALIAS(__getsockopt64, getsockopt)

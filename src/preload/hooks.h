@@ -8,7 +8,16 @@
 /* A function that programs call instead of libc's; the library is built with everything else hidden. */
 #define HOOK __attribute__((visibility("default")))
 
-/* glibc declares it for fortified programs only. */
+/* Another exported name of a hook in the same file. */
+#if __has_attribute(copy)
+#define HOOK_ALIAS(name, of) HOOK extern __typeof__(of) name __attribute__((alias(#of), copy(of)));
+#else
+#define HOOK_ALIAS(name, of) HOOK extern __typeof__(of) name __attribute__((alias(#of)));
+#endif
+
+/* glibc declares them for fortified programs only, or not for this architecture. */
+int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout);
+ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags,
 		       struct sockaddr *restrict from, socklen_t *restrict len);
 

@@ -170,8 +170,11 @@ int socket_domain(int fd)
 
 const struct transport *transport_of(int domain)
 {
-	const struct transport *transport = settings()->transport;
+	const struct transport *transport;
 
+	if (domain != transport_vsock.domain && domain != transport_realm.domain)
+		return NULL;
+	transport = settings()->transport;
 	/* A socket may have been made before this process entered a realm. */
 	return domain == transport->domain	  ? transport
 	       : domain == transport_vsock.domain ? &transport_vsock

@@ -4,8 +4,20 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdbool.h>
 
-struct real_calls real_calls;
+static ssize_t recv_first(int fd, void *data, size_t size, int flags)
+{
+	return ((__typeof__(recv) *)real_bind(REAL_recv))(fd, data, size, flags);
+}
+
+static ssize_t send_first(int fd, const void *data, size_t size, int flags)
+{
+	return ((__typeof__(send) *)real_bind(REAL_send))(fd, data, size, flags);
+}
+
+/* Most calls of a program are these two: theirs are called without a look. */
+struct real_calls real_calls = {.recv = recv_first, .send = send_first};
 
 static const char *const names[REAL_COUNT] = {
 #define CALL(name) [REAL_##name] = #name,
@@ -34,7 +46,7 @@ void *real_bind(enum real_index index)
 void real_bind_all(void)
 {
 	for (unsigned i = 0; i < REAL_COUNT; i++)
-		if (!__atomic_load_n((void **)&real_calls + i, __ATOMIC_RELAXED))
+		if (i == REAL_recv || i == REAL_send || !__atomic_load_n((void **)&real_calls + i, __ATOMIC_RELAXED))
 			real_bind(i);
 }
 
@@ -43,4 +55,15 @@ const char *real_error_name(int error)
 	const char *(*name)(int) = (const char *(*)(int))dlsym(RTLD_DEFAULT, "strerrorname_np");
 
 	return name ? name(error) : NULL;
+}
+
+bool real_beside(enum real_index one, enum real_index other)
+{
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+	return one != other;
+#else
+	Dl_info a, b;
+
+	return dladdr(real_bind(one), &a) && dladdr(real_bind(other), &b) && a.dli_fbase == b.dli_fbase;
+#endif
 }

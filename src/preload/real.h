@@ -35,6 +35,9 @@ void real_bind_all(void);
 /* strerrorname_np(3), or NULL where libc has none (musl, glibc before 2.32): such a libc loads the library, too. */
 const char *real_error_name(int error);
 
+/* The functions behind two calls are of one library. What a sanitizer puts before libc's counts as libc. */
+bool real_beside(enum real_index one, enum real_index other);
+
 /* REAL(connect)(fd, addr, len): other libraries' constructors run before ours and may call us, so
  * nothing is bound ahead of the first use. A name this libc does not have answers ENOSYS. */
 #define REAL(name)                                                                                 \
@@ -44,5 +47,8 @@ const char *real_error_name(int error);
 			? call_                                                                    \
 			: (__typeof__(name) *)real_bind(REAL_##name);                              \
 	})
+
+/* The same for calls that are never without a function. */
+#define REAL_NOW(name) __atomic_load_n(&real_calls.name, __ATOMIC_RELAXED)
 
 #endif

@@ -5,11 +5,13 @@
 . "$(dirname "$0")/lib.sh"
 
 preload=$srcdir/src/preload
-calls=$(sed -n 's/^CALL(\([a-z0-9_]*\)).*/\1/p' "$preload/calls.def" | sort)
-exports=$(sed -n '/^global:/,/^local:/s/^[[:space:]]*\([a-z0-9_]*\);.*/\1/p' "$preload/export.map" | sort)
+calls=$(sed -n 's/^\(CALL\|ALIAS\)(\([A-Za-z0-9_]*\)[,)].*/\2/p' "$preload/calls.def" | sort)
+exports=$(sed -n '/^global:/,/^local:/s/^[[:space:]]*\([A-Za-z0-9_]*\);.*/\1/p' "$preload/export.map" | sort)
 is "$exports" "$calls" "export.map names the calls of calls.def"
-hooks=$(sed -n 's/^HOOK .*[ *]\([a-z0-9_]*\)(.*/\1/p' "$preload"/hook_*.c | sort)
+hooks=$(sed -n 's/^HOOK .*[ *]\([a-z0-9_]*\)(.*/\1/p; s/^HOOK_ALIAS(\([A-Za-z0-9_]*\), .*/\1/p' "$preload"/hook_*.c | sort)
 is "$hooks" "$calls" "each call has one hook"
+is "$(sed -n 's/^HOOK_ALIAS(\(.*\)).*/ALIAS(\1)/p' "$preload"/hook_*.c | sort)" "$(grep '^ALIAS(' "$preload/calls.def" | sort)" \
+	"and other names stand for the same hooks"
 
 if ! command -v nm >/dev/null 2>&1; then
 	skip "exported symbols" "no nm here"
