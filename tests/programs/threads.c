@@ -2,73 +2,13 @@
 /* Threads that use sockets at the same time: the first calls of all, and one that waits while others work. */
 #define _GNU_SOURCE 1
 #include "common.h"
+#include "echo.h"
 
-#include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 
 static pthread_barrier_t barrier;
 static int listener;
-
-static void start(pthread_t *thread, void *(*run)(void *), void *arg)
-{
-	if (pthread_create(thread, NULL, run, arg))
-		die("pthread_create");
-}
-
-/* Serves one-byte echoes in a process of its own, so that the threads' calls are this one's first. */
-static pid_t start_echo_server(void)
-{
-	int ready[2];
-	pid_t child;
-
-	if (pipe(ready) < 0)
-		die("pipe");
-	child = start_child();
-	if (child == 0) {
-		listener = listen_at(here(0), 4096);
-		write_all(ready[1], "r", 1);
-		for (;;) {
-			const int fd = accept(listener, NULL, NULL);
-			char byte;
-
-			if (fd < 0)
-				continue;
-			if (read(fd, &byte, 1) == 1)
-				write_all(fd, &byte, 1);
-			close(fd);
-		}
-	}
-	read_all(ready[0], &(char){0}, 1);
-	close(ready[0]);
-	close(ready[1]);
-	return child;
-}
-
-static void stop(pid_t child)
-{
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
-}
-
-/* One connection with one byte each way; returns 0 or what failed. */
-static int visit(void)
-{
-	const struct place to = here(0);
-	const int fd = socket(here_family, SOCK_STREAM, 0);
-	char byte = 0;
-	int error = 0;
-
-	if (fd < 0)
-		return errno;
-	if (connect(fd, (const struct sockaddr *)&to.sa, to.len) < 0)
-		error = errno;
-	else if (send(fd, "e", 1, MSG_NOSIGNAL) != 1 || recv(fd, &byte, 1, 0) != 1)
-		error = errno ? errno : EIO;
-	else if (byte != 'e')
-		error = EBADMSG;
-	close(fd);
-	return error;
-}
 
 static void *first_call(void *arg)
 {
@@ -165,45 +105,6 @@ static void accept_blocks_nobody(void)
 	knock();
 	pthread_join(server, NULL);
 	say("visits %d, served at least as many: %s", sum, yes_no(served >= sum));
-}
-
-static void *wait_for_data(void *arg)
-{
-	char byte = 0;
-
-	read_all(*(int *)arg, &byte, 1);
-	*(int *)arg = byte;
-	return NULL;
-}
-
-/* Threads sit in read() of connections while others are made, copied and closed. */
-static void readers_block_nobody(void)
-{
-	struct pair pair[4];
-	pthread_t thread[4];
-	int fd[4], good = 0;
-
-	for (unsigned i = 0; i < 4; i++) {
-		pair[i] = connect_pair(0);
-		fd[i] = pair[i].client;
-		start(&thread[i], wait_for_data, &fd[i]);
-	}
-	for (unsigned i = 0; i < 50; i++) {
-		const struct pair other_pair = connect_pair(1 + i % 4);
-		const int copy = dup(other_pair.client);
-
-		close(other_pair.client);
-		write_all(copy, "x", 1);
-		good += read_all(other_pair.server, &(char){0}, 1) == 1;
-		close(copy);
-		close(other_pair.server);
-	}
-	for (unsigned i = 0; i < 4; i++) {
-		write_all(pair[i].server, &(char){(char)('a' + i)}, 1);
-		pthread_join(thread[i], NULL);
-		good += fd[i] == (int)('a' + i);
-	}
-	say("good: %d", good);
 }
 
 /* Descriptors are made, registered, connected and closed by eight threads on one epoll instance. */
@@ -313,16 +214,46 @@ static void small_stack(void)
 	stop(server);
 }
 
+static int handler_error = -1;
+
+static void visit_in_handler(int number)
+{
+	(void)number;
+	handler_error = visit();
+}
+
+/* A handler on a stack of its own, of eight KiB besides what the kernel puts there. */
+static void signal_stack(void)
+{
+	const pid_t server = start_echo_server();
+	const size_t frame = (size_t)sysconf(_SC_MINSIGSTKSZ), size = SMALL_STACK / 2 + frame;
+	char *memory = mmap(NULL, 2 * size + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *bottom = memory + 4096;
+	const stack_t stack = {.ss_sp = bottom, .ss_size = size};
+	struct sigaction action = {.sa_handler = visit_in_handler, .sa_flags = SA_ONSTACK};
+
+	/* What lies below cannot be written. */
+	if (memory == MAP_FAILED || mprotect(bottom, size + 4096, PROT_READ | PROT_WRITE) < 0)
+		die("memory");
+	if (sigaltstack(&stack, NULL) < 0 || sigaction(SIGUSR1, &action, NULL) < 0)
+		die("sigaltstack");
+	raise(SIGUSR1);
+	say("in a handler: %s", error_name(handler_error));
+	raise(SIGUSR1);
+	say("again: %s", error_name(handler_error));
+	stop(server);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
 		{"two-first-calls", two_first_calls},
 		{"thirty-two-first-calls", thirty_two_first_calls},
 		{"accept-blocks-nobody", accept_blocks_nobody},
-		{"readers-block-nobody", readers_block_nobody},
 		{"one-epoll-for-eight-threads", one_epoll_for_eight_threads},
 		{"fork-in-the-middle", fork_in_the_middle},
 		{"small-stack", small_stack},
+		{"signal-stack", signal_stack},
 	};
 
 	return RUN_CASES(cases, argc, argv);
