@@ -32,7 +32,7 @@ _ip2vsock() {
 	*)
 		if [[ $word == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '-c --connect -l --listen -r --rule -f --file
-				-u --realm -v -q --log --strict --check --explain -h --help --version' -- "$word")
+				-u --realm -v -q --log --strict --check --explain --doctor -h --help --version' -- "$word")
 		else
 			mapfile -t COMPREPLY < <(compgen -c -- "$word")
 		fi

@@ -56,10 +56,12 @@ static int rules_print(struct ctl *ctl)
 static const struct command {
 	const char *name;
 	int (*run)(struct ctl *);
+	bool takes_mistakes; /* in what the options say */
 } commands[] = {
-	{"rules", rules_print},
-	{"check", check_print},
-	{"explain", explain_print},
+	{"rules", rules_print, false},
+	{"check", check_print, false},
+	{"explain", explain_print, false},
+	{"doctor", doctor_print, true},
 };
 
 static void names_resolve(struct ctl *ctl)
@@ -74,8 +76,8 @@ static void names_resolve(struct ctl *ctl)
 
 static int usage(void)
 {
-	fputs("usage: ip2vsock-ctl rules|check|explain [--strict] [-u REALM] [--environment]\n"
-	      "       [--program NAME] [--library FILE] [--quiet]\n"
+	fputs("usage: ip2vsock-ctl rules|check|explain|doctor [--strict] [-u REALM] [--environment]\n"
+	      "       [--program NAME] [--library FILE] [--no-rules TEXT] [--quiet]\n"
 	      "       [-c CID[:PORT] | -l [ADDR:]PORT=PORT | -r RULE | -f FILE | --explain WHAT]...\n",
 	      stderr);
 	return EXIT_TROUBLE;
@@ -105,7 +107,7 @@ int main(int argc, char **argv)
 	names_resolve(&ctl);
 	if (fclose(ctl.made) != 0)
 		no_memory();
-	status = ctl.complaints ? EXIT_TROUBLE : command->run(&ctl);
+	status = ctl.complaints && !command->takes_mistakes ? EXIT_TROUBLE : command->run(&ctl);
 	if (fflush(stdout) != 0) {
 		perror("ip2vsock: standard output");
 		status = EXIT_TROUBLE;

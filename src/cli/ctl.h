@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#define EXIT_PROBLEM 1	 /* what was asked about does not work */
 #define EXIT_TROUBLE 125 /* as env(1): our own, not the program's */
 
 struct ctl {
@@ -34,6 +35,7 @@ struct ctl {
 
 	const char *program; /* that is to be run, or asked about */
 	const char *library; /* that is to be preloaded */
+	const char *no_rules; /* where rules could come from, if there are none */
 	bool is_quiet;	     /* no warnings */
 };
 
@@ -77,5 +79,7 @@ const char *default_text(struct ctl *ctl, const struct target *target);
 int check_print(struct ctl *ctl);
 /* What the rules decide for each question. */
 int explain_print(struct ctl *ctl);
+/* What stands in the way of retargeting, on this machine or in the program that was named. */
+int doctor_print(struct ctl *ctl);
 
 #endif

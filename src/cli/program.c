@@ -31,7 +31,7 @@ static bool file_is_usable(const char *path)
 /* The file that execvp() takes, or NULL with status 126 or 127. */
 static const char *file_find(struct ctl *ctl, const char *name, int *status)
 {
-	const char *list = getenv("PATH"), *path;
+	const char *list = secure_getenv("PATH"), *path;
 	struct stat st;
 
 	*status = 127;
@@ -241,7 +241,7 @@ static bool script_follow(struct ctl *ctl, struct program *program, const char *
 	if (!command)
 		return false;
 	if (program->step_count == PROGRAM_STEPS) {
-		program->trouble = "too many #! lines lead from one to the next";
+		program->trouble = "leads through too many #! lines";
 		return false;
 	}
 	program->steps[program->step_count++] = program->path;
@@ -250,7 +250,7 @@ static bool script_follow(struct ctl *ctl, struct program *program, const char *
 		const char *target = env_command(ctl, argument, &clears);
 
 		if (!target) {
-			program->trouble = "what env runs cannot be told from its #! line";
+			program->trouble = "is started by a #! line from which it cannot be told what runs";
 			return false;
 		}
 		command = file_find(ctl, target, &program->status);
@@ -263,8 +263,8 @@ static bool script_follow(struct ctl *ctl, struct program *program, const char *
 		program->status = errno == EACCES ? 126 : 127;
 	}
 	if (program->status)
-		program->trouble = string_format(ctl, "its #! line names %s, which %s", program->path,
-						 program->status == 126 ? "cannot be executed" : "is not there");
+		program->trouble = program->status == 126 ? "is named by a #! line and cannot be executed"
+							  : "is named by a #! line and is not there";
 	return !program->status;
 }
 
@@ -283,8 +283,10 @@ void program_look(struct ctl *ctl, const char *name, const char *library, struct
 	program->status = 0;
 	do {
 		bytes = file_map(program->path, &size);
-		if (!bytes && errno != ENOEXEC)
+		if (!bytes && errno != ENOEXEC) {
 			program->trouble = string_format(ctl, "cannot be read (%s)", strerror(errno));
+			program->is_denied = true;
+		}
 	} while (bytes && script_follow(ctl, program, bytes, size));
 
 	if (program->status)

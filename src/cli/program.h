@@ -27,6 +27,8 @@ struct program {
 	int status;	  /* 0, or 126 and 127 as env(1) */
 	const char *trouble; /* what is wrong then, or why no more is known; may be NULL */
 
+	bool is_denied;	     /* nothing is wrong, but it cannot be read */
+
 	/* For a script: the files on the way to `path`, the script first. */
 	const char *steps[PROGRAM_STEPS];
 	unsigned step_count;

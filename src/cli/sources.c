@@ -255,6 +255,11 @@ static void library_add(struct ctl *ctl, const char *value)
 	ctl->library = value;
 }
 
+static void no_rules_add(struct ctl *ctl, const char *value)
+{
+	ctl->no_rules = value;
+}
+
 static void quiet_add(struct ctl *ctl, const char *value)
 {
 	(void)value;
@@ -274,6 +279,7 @@ static const struct source {
 	{"--explain", true, question_add},
 	{"--program", true, program_add},
 	{"--library", true, library_add},
+	{"--no-rules", true, no_rules_add},
 	{"--quiet", false, quiet_add},
 	{"--strict", false, strict_add},
 	{"--environment", false, environment_add},

@@ -290,7 +290,6 @@ usage '--log "loud": unknown level "loud" (off, error, info or debug)' 'an unkno
 usage '--log "info:": no file name after the colon' 'a log without a name' -c 3 --log info: true
 usage '--log "info:no/such": cannot create this file' 'a log in no directory' -c 3 --log info:no/such true
 usage '--log "info:second": is a directory' 'a log that is a directory' -c 3 --log info:second true
-usage '--doctor: not available yet' '--doctor' --doctor
 usage '--stats: not available yet' '--stats' --stats 1
 has "$("$IP2VSOCK" --help)" 'usage: ip2vsock [options] [--] program' '--help'
 is "$("$IP2VSOCK" -h)" "$("$IP2VSOCK" --help)" '-h'
