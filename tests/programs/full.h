@@ -6,6 +6,7 @@
 #include "lonely.h"
 
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <time.h>
 
 /*
@@ -81,10 +82,10 @@ UNUSED static void on_alarm(int number)
 UNUSED static void interrupt_after(unsigned ms, int flags)
 {
 	const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = flags};
+	const struct itimerval timer = {.it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}};
 
 	sigaction(SIGALRM, &action, NULL);
-	alarm(0);
-	ualarm(ms * 1000, 0);
+	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 #endif

@@ -120,4 +120,28 @@ client = socket.socket(socket.AF_VSOCK)
 client.connect((1, 21030))
 print(client.makefile().read().strip())' 2>&1)" '127.0.0.1 16 bits True' \
 	"a native client, with a port of 32 bits, reaches a server with the library"
+
+# A CID that has a transport and no guest: connects are queued and never answered. What TCP says where the peer is
+# silent is said here.
+{
+	echo 'listen  10.0.9.8:* inet'
+	echo 'connect 10.0.9.8:* vsock 4712:*'
+	cat "$map"
+} >map.silent && mv map.silent "$map"
+/usr/bin/python3 -u -c '
+import fcntl, struct, time
+guest = open("/dev/vhost-vsock", "rb+", buffering=0)
+fcntl.ioctl(guest, 0xaf01)  # VHOST_SET_OWNER
+fcntl.ioctl(guest, 0x4008af60, struct.pack("Q", 4712))  # VHOST_VSOCK_SET_GUEST_CID
+print("silent")
+time.sleep(100000)' >silent.log 2>&1 &
+servers="$servers $!"
+ok "there is a CID that does not answer" wait_for 30 grep -q silent silent.log
+port=22000
+for case in $("$programs/silent" -l); do
+	! printf '%s\n' "silent $case" | grep -qvE "${TEST_ONLY:-.}" || continue
+	port=$((port + 20))
+	is "$(over vsock "$programs/silent" "$case" 10.0.9.8 $((port + 10)) 127.0.0.2 2>&1)" \
+		"$(over plain "$programs/silent" "$case" 127.0.0.1 "$port" 127.0.0.2 2>&1)" "a silent peer: $case"
+done
 finish
