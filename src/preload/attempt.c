@@ -342,9 +342,10 @@ enum attempt_state attempt_look(int fd, const struct socket_state *state)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
 	enum attempt_state result;
+	struct peer_kept peer;
 	int saved = errno;
 
-	if (is_connected(fd)) {
+	if (is_connected(fd) || peer_kept_get(fd, &peer)) {
 		errno = saved;
 		return ATTEMPT_CONNECTED;
 	}

@@ -6,6 +6,7 @@
 #include "preload/note.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/restore.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
 
@@ -199,6 +200,21 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 	return 0;
 }
 
+/* An attempt to connect that failed leaves the port free, and the socket as new. */
+static bool failed_restore(int fd)
+{
+	struct socket_state state;
+	int saved = errno;
+	bool restored;
+
+	if (hint_get(fd) & HINT_PENDING)
+		return false;
+	socket_look(fd, &state);
+	restored = inet_restore_failed(fd, &state);
+	errno = saved;
+	return restored;
+}
+
 static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len)
 {
 	struct socket_state state;
@@ -207,6 +223,8 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 
 	if (!decide(fd, RULE_LISTEN, addr, &state, &target)) {
 		result = REAL(bind)(fd, sa, len);
+		if (result < 0 && errno == EINVAL && failed_restore(fd))
+			result = REAL(bind)(fd, sa, len);
 		if (result == 0 && hint_get(fd) & HINT_PENDING)
 			hint_add(fd, HINT_BOUND);
 		if (log_on(LOG_DEBUG))
@@ -218,6 +236,8 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 		log_call("bind", fd, addr, "reject", NULL, -1);
 		return -1;
 	}
+	if (inet_restore_failed(fd, &state))
+		socket_look(fd, &state);
 	result = state.kind == KIND_UDP ? refuse_udp(EADDRNOTAVAIL) : bind_retargeted(fd, &state, addr, &target, false);
 	log_call("bind", fd, addr, settings()->transport->name, &target.to, result);
 	if (result == 0)

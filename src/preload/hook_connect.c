@@ -249,17 +249,23 @@ static int connect_untouched(int fd, const struct ip_addr *addr, const struct so
 	return state.family == addr->family ? connect_inet(fd, &state, sa, len) : fail_misfit(&state, len);
 }
 
-/* No IP address. TCP says why, where another transport only says that it is wrong. */
+/*
+ * No IP address. TCP says why not, where another transport only says that it is wrong; in a realm, where sockets of ours
+ * would take it, they are looked at first.
+ */
 static int connect_misfit(int fd, const struct sockaddr *sa, socklen_t len)
 {
-	int result = REAL(connect)(fd, sa, len), saved = errno;
+	bool dangerous = in_realm() && !(hint_get(fd) & HINT_PENDING);
+	int result = dangerous ? -1 : REAL(connect)(fd, sa, len), saved = errno;
 	struct socket_state state;
 
-	if (result == 0 || saved != EINVAL || !sa || len < sizeof sa->sa_family || len > sizeof(struct sockaddr_storage))
+	if (result == 0 || (!dangerous && saved != EINVAL && saved != EISCONN))
 		return result;
 	socket_look(fd, &state);
 	if (state.kind != KIND_OURS)
-		return fail(saved);
+		return dangerous ? REAL(connect)(fd, sa, len) : fail(saved);
+	if (!sa || len < sizeof sa->sa_family || len > sizeof(struct sockaddr_storage))
+		return fail(!sa && len > 0 && len <= sizeof(struct sockaddr_storage) ? EFAULT : EINVAL);
 	return is_attempted(fd, &state, &result) ? result : fail_misfit(&state, len);
 }
 

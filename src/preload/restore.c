@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The way back from a retargeted socket. */
 #include "preload/restore.h"
+#include "preload/attempt.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/retarget.h"
@@ -75,4 +76,9 @@ int inet_restore(int fd, const struct socket_state *state)
 		return fail(error_of_socket(errno));
 	hint_clear(fd);
 	return 0;
+}
+
+bool inet_restore_failed(int fd, const struct socket_state *state)
+{
+	return state->kind == KIND_OURS && attempt_look(fd, state) == ATTEMPT_OVER && inet_restore(fd, state) == 0;
 }

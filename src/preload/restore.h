@@ -12,7 +12,10 @@
  */
 int inet_make(int fd, const struct socket_state *state, bool any_port);
 
-/* The same in the place of fd: an attempt failed, or a connection was dissolved. */
+/* The same in the place of fd. */
 int inet_restore(int fd, const struct socket_state *state);
+
+/* The same for a socket that a failed attempt has left (attempt.h). False, with nothing done, for any other. */
+bool inet_restore_failed(int fd, const struct socket_state *state);
 
 #endif

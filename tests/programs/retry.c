@@ -109,6 +109,85 @@ static void nb_error_not_read(void)
 	say_talk("talk", fd, must_accept(listener));
 }
 
+/* What failed in the background is over: the socket can be bound. */
+static void nb_refused_then_bound(const char *what, struct place at)
+{
+	const int fd = open_socket(SOCK_NONBLOCK);
+	const int listener = listen_at(here(0), 8);
+
+	say("%s: %s", what, error_name(finish_connect(fd, here(5))));
+	say_call("  bind", do_bind(fd, at));
+	say("  connect: %s", error_name(reconnect(fd, here(0))));
+	set_nonblocking(fd, false);
+	say("  port: %s", own_port(fd) == port_of(&at.sa) ? "as bound" : "another");
+	say_talk("  talk", fd, must_accept(listener));
+	close(listener);
+}
+
+static void nb_refused_then_bind(void)
+{
+	nb_refused_then_bound("matched", here(1));
+	nb_refused_then_bound("wildcard", wildcard(3));
+}
+
+/* The order of events: in progress, done, told once, and then known. */
+static void nb_told_once(void)
+{
+	const int listener = listen_at(here(0), 8);
+	const int fd = open_socket(SOCK_NONBLOCK);
+	int rc = do_connect(fd, here(0));
+
+	say("at first: %s", yes_no(rc == 0 || errno == EINPROGRESS));
+	wait_for(fd, POLLOUT, 20000);
+	say("SO_ERROR: %s", error_name(pending_error(fd)));
+	if (rc < 0)
+		rc = do_connect(fd, here(0));
+	say_call("told", rc);
+	say_call("known", do_connect(fd, here(0)));
+	say_call("elsewhere", do_connect(fd, other(1)));
+	close(listener);
+}
+
+/* The same when the blocking mode is back, and to an address that leads elsewhere. */
+static void nb_told_once_elsewhere(void)
+{
+	const int listener = listen_at(here(0), 8);
+	const int fd = open_socket(SOCK_NONBLOCK);
+	int rc = do_connect(fd, here(0));
+
+	wait_for(fd, POLLOUT, 20000);
+	set_nonblocking(fd, false);
+	if (rc < 0)
+		rc = do_connect(fd, other(1));
+	say_call("told", rc);
+	say_call("known", do_connect(fd, other(1)));
+	say_call("here", do_connect(fd, here(0)));
+	say_talk("talk", fd, must_accept(listener));
+}
+
+/* A failure is told once; SO_ERROR may have told it before. */
+static void nb_failure_told_once(void)
+{
+	int fd, error;
+
+	for (int read_error = 0; read_error < 2; read_error++) {
+		fd = open_socket(SOCK_NONBLOCK);
+		error = do_connect(fd, here(5)) < 0 ? errno : 0;
+		if (error == EINPROGRESS) {
+			wait_for(fd, POLLOUT, 20000);
+			if (read_error)
+				pending_error(fd);
+			error = do_connect(fd, here(5)) < 0 ? errno : 0;
+		} else if (read_error) {
+			error = ECONNABORTED; /* a transport that was done at once has no more to tell */
+		}
+		say("told: %s", error_name(error));
+		set_nonblocking(fd, false);
+		say_call("then", do_connect(fd, here(5)));
+		close(fd);
+	}
+}
+
 static void options_survive_all_tries(void)
 {
 	const int fd = open_socket(SOCK_CLOEXEC);
@@ -217,6 +296,10 @@ int main(int argc, char **argv)
 		{"until-somebody-listens", until_somebody_listens},
 		{"nb-until-somebody-listens", nb_until_somebody_listens},
 		{"nb-error-not-read", nb_error_not_read},
+		{"nb-refused-then-bind", nb_refused_then_bind},
+		{"nb-told-once", nb_told_once},
+		{"nb-told-once-elsewhere", nb_told_once_elsewhere},
+		{"nb-failure-told-once", nb_failure_told_once},
 		{"options-survive-all-tries", options_survive_all_tries},
 		{"copies-follow-all-tries", copies_follow_all_tries},
 		{"no-descriptor-is-lost", no_descriptor_is_lost},

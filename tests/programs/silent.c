@@ -152,6 +152,31 @@ static void patient(void)
 	say_call("connect again, non-blocking", do_connect(fd, here(0)));
 }
 
+static void bound(void)
+{
+	const int fd = start(0);
+
+	if (do_bind(fd, wildcard(1)) < 0)
+		die("bind");
+	interrupt_after(4000, 0);
+	say_slow("connect", fd, here(0), 4, 4);
+	set_nonblocking(fd, true);
+	say_call("connect again, non-blocking", do_connect(fd, here(0)));
+	say("port: %s", own_port(fd) == here_port + 1 ? "as bound" : "another");
+}
+
+static void bound_last_try(void)
+{
+	const int fd = start(0);
+
+	set_option(fd, IPPROTO_TCP, TCP_SYNCNT, 1);
+	if (do_bind(fd, wildcard(1)) < 0)
+		die("bind");
+	say_slow("connect", fd, here(0), 3, 3);
+	say("port: %s", own_port(fd) == here_port + 1 ? "as bound" : "another");
+	say_slow("connect", fd, here(0), 3, 3);
+}
+
 static void dissolved(void)
 {
 	const int fd = start(SOCK_NONBLOCK);
@@ -192,6 +217,8 @@ int main(int argc, char **argv)
 		{"interrupted", interrupted},
 		{"interrupted-within-a-limit", interrupted_within_a_limit},
 		{"patient", patient},
+		{"bound", bound},
+		{"bound-last-try", bound_last_try},
 		{"dissolved", dissolved},
 		{"other-addresses", other_addresses},
 	};

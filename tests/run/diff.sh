@@ -15,6 +15,7 @@ dups 127.0.0.1 ::1
 many 127.0.0.1
 names 127.0.0.1 ::1 ::ffff:127.0.0.1
 retry 127.0.0.1 ::ffff:127.0.0.1
+addresses 127.0.0.1 ::1
 backlog 127.0.0.1
 bound 127.0.0.1 ::1
 families ::1
