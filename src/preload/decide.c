@@ -153,14 +153,17 @@ static struct in6_addr loopback_like(bool ipv4)
 static void show_cid(uint32_t cid, const struct mark *mark, struct ip_addr *out)
 {
 	const struct rules *rules = settings()->rules;
-	bool v6only = mark->flags & MARK_V6ONLY;
+	bool client = mark->kind == MARK_PEER, ipv4 = ip_addr_is_v4(&mark->addr);
+	/* Both ends of a client's connection are of one version of IP. */
+	bool v6only = mark->flags & MARK_V6ONLY || (client && !ipv4);
+	sa_family_t family = client && ipv4 ? AF_INET : out->family;
 
-	if (rules_host_address(rules, cid, out->family, v6only, &out->ip))
+	if (rules_host_address(rules, cid, family, v6only, &out->ip))
 		return;
 	if (is_here(cid))
 		out->ip = loopback_like(!v6only);
 	else
-		rules_show_cid(rules, cid, out->family, v6only, &out->ip);
+		rules_show_cid(rules, cid, family, v6only, &out->ip);
 }
 
 static void addr_start(const struct mark *mark, uint32_t port, struct ip_addr *out)
