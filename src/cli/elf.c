@@ -309,14 +309,15 @@ bool elf_defines(const struct elf *elf, const char *name)
 	return false;
 }
 
-bool elf_imports(const struct elf *elf, const char *prefix)
+bool elf_imports(const struct elf *elf, const char *name)
 {
 	uint64_t count = symbols_limit(elf, true);
-	size_t length = strlen(prefix);
+	size_t length = strcspn(name, "*");
 	struct elf_symbol symbol;
 
+	length += name[length] != '*'; /* then the end has to be the same, too */
 	for (uint64_t i = 0; i < count; i++)
-		if (elf_symbol(elf, i, &symbol) && !symbol.is_defined && strncmp(symbol.name, prefix, length) == 0)
+		if (elf_symbol(elf, i, &symbol) && !symbol.is_defined && strncmp(symbol.name, name, length) == 0)
 			return true;
 	return false;
 }

@@ -47,8 +47,8 @@ uint64_t elf_symbol_count(const struct elf *elf);
 /* False: it has no name. */
 bool elf_symbol(const struct elf *elf, uint64_t i, struct elf_symbol *symbol);
 bool elf_defines(const struct elf *elf, const char *name);
-/* Whether a symbol beginning with `prefix` is imported. */
-bool elf_imports(const struct elf *elf, const char *prefix);
+/* Whether it is imported; a '*' at the end stands for any rest. */
+bool elf_imports(const struct elf *elf, const char *name);
 
 /* Loads no dynamic linker and is none. */
 bool elf_is_static(const struct elf *elf);

@@ -47,14 +47,11 @@ static bool is_listed(const struct found *list, unsigned count, const char *name
 	return false;
 }
 
-/* The libraries it needs, those that they need, and so on; the program itself is the first in the list. */
-static void libraries_look(struct doctor *doctor, const struct program *program)
+/* The program and the libraries it needs, those that they need, and so on: how many. */
+static unsigned libraries_list(struct ctl *ctl, const struct program *program, struct found *list)
 {
-	struct found *list = calloc(LIBRARIES_LIMIT, sizeof *list);
 	unsigned count = 1;
 
-	if (!list)
-		no_memory();
 	list[0] = (struct found){program->path, program->path, program->elf};
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t at = 0;
@@ -66,48 +63,87 @@ static void libraries_look(struct doctor *doctor, const struct program *program)
 			if (is_listed(list, count, name))
 				continue;
 			next->name = name;
-			next->path = library_find(doctor->ctl, name, &list[i].elf, list[i].path, &next->elf);
+			next->path = library_find(ctl, name, &list[i].elf, list[i].path, &next->elf);
 			count++;
 		}
 	}
+	return count;
+}
+
+static void libraries_look(const struct found *list, unsigned count)
+{
 	for (unsigned i = 1; i < count; i++) {
 		const struct found *library = &list[i];
 
-		if (!library->path) {
-			if (!strstr(program->elf.interpreter, "/ld-musl-"))
-				finding_note("%s: not found, so nothing is known of it", library->name);
-		} else if (library->elf.is_go) {
+		if (!library->path)
+			finding_note("%s: not found, so nothing is known of it", library->name);
+		else if (library->elf.is_go)
 			finding_note("%s: written in Go; its own sockets are not retargeted", library->path);
-		} else if (elf_imports(&library->elf, "io_uring_")) {
+		else if (elf_imports(&library->elf, "io_uring_*"))
 			finding_note("%s: uses io_uring; sockets that it connects or binds that way are not "
 				     "retargeted", library->path);
-		}
 	}
-	free(list);
+}
+
+/* A symbol that the library needs is found in none of them: the call that needs it would end the program. */
+static void symbols_look(struct doctor *doctor, const struct elf *library, const struct found *list, unsigned count)
+{
+	uint64_t symbols = elf_symbol_count(library), at = 0;
+	struct elf_symbol symbol;
+	bool is_found;
+
+	for (unsigned i = 0; i < count; i++)
+		if (!list[i].path)
+			return;
+	if (elf_needed(library, &at))
+		return; /* that brings more libraries */
+	for (uint64_t i = 0; i < symbols; i++) {
+		is_found = !elf_symbol(library, i, &symbol) || symbol.is_defined || symbol.is_weak;
+		for (unsigned k = 0; k < count && !is_found; k++)
+			is_found = elf_defines(&list[k].elf, symbol.name);
+		if (is_found)
+			continue;
+		finding_problem(doctor, "build ip2vsock against that C library",
+				"%s: no library of it has %s, which the library to be preloaded needs",
+				list[0].path, symbol.name);
+		return;
+	}
 }
 
 static void details_look(struct doctor *doctor, const struct program *program)
 {
-	const struct elf *elf = &program->elf;
-	size_t size;
-	const void *bytes = doctor->ctl->library ? file_map(doctor->ctl->library, &size) : NULL;
+	bool is_musl = strstr(program->elf.interpreter, "/ld-musl-"), has_library = false;
+	const char *path = doctor->ctl->library;
+	struct found *list = calloc(LIBRARIES_LIMIT, sizeof *list);
 	struct elf library;
+	unsigned count;
+	size_t size;
+	const void *bytes = path ? file_map(path, &size) : NULL;
 
-	if (access(elf->interpreter, X_OK) < 0)
+	if (!list)
+		no_memory();
+	has_library = bytes && elf_read(bytes, size, &library) == ELF_GOOD;
+	if (access(program->elf.interpreter, X_OK) < 0)
 		finding_problem(doctor, "install the C library that it was built for",
 				"%s: its dynamic linker %s is not there, so it does not start", program->path,
-				elf->interpreter);
-	if (strstr(elf->interpreter, "/ld-musl-") && program->obstacle == OBSTACLE_NONE)
+				program->elf.interpreter);
+	if (is_musl && program->obstacle == OBSTACLE_NONE)
 		finding_note("%s: built for musl, which loads the library as well as glibc does", program->path);
-	if (wants_asan(elf))
+	if (wants_asan(&program->elf))
 		finding_note("%s: AddressSanitizer's runtime has to be preloaded first "
 			     "(LD_PRELOAD=$(gcc -print-file-name=libasan.so) ip2vsock ...), or set "
 			     "ASAN_OPTIONS=verify_asan_link_order=0", program->path);
-	if (elf_imports(elf, "syscall") &&
-	    !(bytes && elf_read(bytes, size, &library) == ELF_GOOD && elf_defines(&library, "syscall")))
+	if (elf_imports(&program->elf, "syscall") && !(has_library && elf_defines(&library, "syscall")))
 		finding_note("%s: calls syscall(2); sockets that it connects or binds that way are not retargeted",
 			     program->path);
-	libraries_look(doctor, program);
+	/* musl looks for libraries in other places than glibc. Its own was looked at already. */
+	if (!is_musl) {
+		count = libraries_list(doctor->ctl, program, list);
+		libraries_look(list, count);
+		if (has_library && program->obstacle == OBSTACLE_NONE)
+			symbols_look(doctor, &library, list, count);
+	}
+	free(list);
 }
 
 void doctor_program(struct doctor *doctor)

@@ -220,7 +220,7 @@ static void obstacle_find(struct ctl *ctl, struct program *program, const char *
 		program->obstacle = OBSTACLE_LIBC;
 		what = string_format(ctl, "uses a C library without %s", lacking);
 		effect = "with the library it does not start";
-	} else if (elf_imports(elf, "io_uring_")) {
+	} else if (elf_imports(elf, "io_uring_*")) {
 		program->obstacle = OBSTACLE_IO_URING;
 		what = "uses io_uring";
 		effect = "sockets that it connects or binds that way are not retargeted";

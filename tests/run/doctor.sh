@@ -166,6 +166,30 @@ build static "$CC" -static && not_helped "a static program" "./static is statica
 build static-pie "$CC" -static-pie -fPIE &&
 	not_helped "a static-pie program" "./static-pie is statically linked: $not" "the network refused" ./static-pie $port
 
+echo 'int no_such_call(void); int need(void) { return no_such_call(); }' |
+	"$CC" -shared -fPIC -nostdlib -x c -o lacking.so -
+sed "s,^w_library=.*,w_library='$work/lacking.so'," "$IP2VSOCK" >lacking
+has_lines "a library that the program's libraries cannot help is a problem" "$(told sh ./lacking --doctor ./reach)" "status 1" \
+	"problem  ./reach: no library of it has no_such_call, which the library to be preloaded needs; build ip2vsock against that C library"
+
+echo 'long syscall(long, ...); int main(void) { return syscall(-1) == 0; }' | "$CC" -x c -o raw -
+like "$(told sh ./lacking --doctor ./raw)" '*
+note     ./raw: calls syscall(2); sockets that it connects or binds that way are not retargeted
+*' "a program with syscall() is noted where the library has none"
+like "$(told "$IP2VSOCK" --doctor ./raw)" "ok       ./raw: *
+note     what it *
+status 0" "and not where it has"
+if echo 'int main(void) { return 0; }' | "$CC" -fsanitize=address -shared-libasan -x c -o checked - 2>cc.log ||
+	echo 'int main(void) { return 0; }' | "$CC" -fsanitize=address -x c -o checked - 2>cc.log; then
+	has_lines "a program with AddressSanitizer's shared runtime is noted" "$(told "$IP2VSOCK" --doctor ./checked)" "status 0" \
+		'note     ./checked: AddressSanitizer'\''s runtime has to be preloaded first (LD_PRELOAD=$(gcc -print-file-name=libasan.so) ip2vsock ...), or set ASAN_OPTIONS=verify_asan_link_order=0'
+	like "$(ASAN_OPTIONS='' told "$IP2VSOCK" -c 3 ./checked)" '*ASan runtime does not come first*
+status 1' "which says so itself"
+	is "$(ASAN_OPTIONS=verify_asan_link_order=0 told "$IP2VSOCK" -c 3 ./checked)" 'status 0' "and is content with the option"
+else
+	skip "a program with AddressSanitizer" "not built: $(head -n 1 cc.log)"
+fi
+
 # A dynamic linker is no static program: it can be told what to run.
 linker=$(awk '$6 ~ /\/ld-[^\/]*\.so/ { print $6; exit }' /proc/self/maps)
 is "$(tried "$linker" ./reach $port)" "a rule refused" "the dynamic linker itself"
