@@ -29,13 +29,10 @@ others 127.0.0.1
 sandbox 127.0.0.1
 fastopen 127.0.0.1
 shutdown 127.0.0.1 ::1
-<<<<<<< HEAD
 reuseport 127.0.0.1 ::1
 odd 127.0.0.1 ::1
-=======
 data 127.0.0.1 ::1
 sends 127.0.0.1 ::1
->>>>>>> 8fc6b97 (preload: flags and failures of send and recv as TCP has them, and all names of a call)
 '
 
 differences=${DIFFERENCES:-$test_dir/differences}
