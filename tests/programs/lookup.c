@@ -240,20 +240,20 @@ static void by_address(void)
 		const int family = strchr(addresses[i], ':') ? AF_INET6 : AF_INET;
 		const socklen_t size = family == AF_INET ? 4 : 16;
 		struct hostent entry;
-		struct in6_addr ip;
+		unsigned char ip[32] = {0};
 		struct answer answer;
 
-		inet_pton(family, addresses[i], &ip);
+		inet_pton(family, addresses[i], ip);
 		h_errno = NETDB_SUCCESS;
-		say_found(addresses[i], family, gethostbyaddr(&ip, size, family));
+		say_found(addresses[i], family, gethostbyaddr(ip, size, family));
 		answer = ask_address(addresses[i], family, &entry, buf, sizeof(buf));
 		say("  again: %s, %s", error_name(answer.status), answer.result ? "found" : h_name_of(answer.error));
 		h_errno = NETDB_SUCCESS;
-		say_found("  a byte less", family, gethostbyaddr(&ip, size - 1, family));
+		say_found("  a byte less", family, gethostbyaddr(ip, size - 1, family));
 		h_errno = NETDB_SUCCESS;
-		say_found("  a byte more", family, gethostbyaddr(&ip, size + 1, family));
+		say_found("  a byte more", family, gethostbyaddr(ip, size + 1, family));
 		h_errno = NETDB_SUCCESS;
-		say_found("  of no family", AF_UNIX, gethostbyaddr(&ip, size, AF_UNIX));
+		say_found("  of no family", AF_UNIX, gethostbyaddr(ip, size, AF_UNIX));
 	}
 }
 
