@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* An attempt to connect, from its first try to its end. */
 #include "preload/attempt.h"
+#include "preload/chosen.h"
+#include "preload/emulate.h"
 #include "preload/listeners.h"
-#include "preload/options.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
@@ -57,14 +58,17 @@ static int tcp_option(int fd, const struct socket_state *state, int option)
 
 	if (state->kind != KIND_OURS)
 		return option_int(fd, IPPROTO_TCP, option);
-	return option_recall(fd, &state->mark, IPPROTO_TCP, option, &value, &size) < 0 ? 0 : value;
+	return emulate_get(fd, &state->mark, IPPROTO_TCP, option, &value, &size) < 0 ? 0 : value;
 }
 
 /* None was set that an attempt depends on. */
-static bool options_unset(unsigned hint)
+static bool options_unset(int fd, unsigned hint)
 {
-	return (hint & HINT_STREAM && !(hint & (HINT_OPTIONS | HINT_IP))) ||
-	       (hint & (HINT_LISTEN | HINT_INHERIT)) == HINT_LISTEN;
+	if (hint & HINT_STREAM && !(hint & HINT_MANY))
+		return !(hint & HINT_OPTIONS) ||
+		       !(chosen_has(fd, SOL_SOCKET, SO_SNDTIMEO) || chosen_has(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) ||
+			 chosen_has(fd, IPPROTO_TCP, TCP_SYNCNT));
+	return (hint & (HINT_LISTEN | HINT_INHERIT)) == HINT_LISTEN;
 }
 
 /*
@@ -81,7 +85,7 @@ static int64_t patience_ask(int fd, const struct socket_state *state)
 		pause = pause < 60000 ? pause * 2 : 120000;
 		sum += pause;
 	}
-	user = options_unset(state->hint) ? 0 : tcp_option(fd, state, TCP_USER_TIMEOUT);
+	user = options_unset(fd, state->hint) ? 0 : tcp_option(fd, state, TCP_USER_TIMEOUT);
 	if (user > 0 && user < sum)
 		return user < 1000 ? 1000 : user;
 	return sum;
@@ -109,7 +113,7 @@ static void attempt_plan(struct attempt *attempt, int64_t already)
 		return;
 	attempt->planned = true;
 	attempt->start = now_ms() - already;
-	if (!options_unset(attempt->state->hint))
+	if (!options_unset(attempt->fd, attempt->state->hint))
 		attempt->send_limit = send_limit_ask(attempt->fd);
 	attempt->patience = patience_ask(attempt->fd, attempt->state);
 }
@@ -245,7 +249,7 @@ enum attempt_end attempt_begin(struct attempt *attempt, int made)
 {
 	const struct transport *transport = attempt->transport;
 	unsigned hint = attempt->state->hint;
-	bool limited = !options_unset(hint) || (transport->background && !is_blocking(made, hint));
+	bool limited = !options_unset(attempt->fd, hint) || (transport->background && !is_blocking(made, hint));
 	enum attempt_end end;
 	int error;
 

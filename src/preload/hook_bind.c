@@ -3,7 +3,7 @@
 #include "preload/decide.h"
 #include "preload/hooks.h"
 #include "preload/log.h"
-#include "preload/note.h"
+#include "preload/options.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/restore.h"
@@ -25,21 +25,6 @@ static bool addresses_clash(const struct ip_addr *a, bool a_v6only, const struct
 	return ip_addr_is_any(a) || ip_addr_is_any(b) || memcmp(&a->ip, &b->ip, sizeof a->ip) == 0;
 }
 
-/* SO_REUSEPORT, which only a note can hold on another transport. */
-static bool reuses_port(int fd)
-{
-	struct note note;
-	const void *kept;
-	socklen_t size;
-	int value = 0;
-
-	note_get(fd, &note);
-	kept = note_option_get(&note, SOL_SOCKET, SO_REUSEPORT, &size);
-	if (kept && size == sizeof value)
-		memcpy(&value, kept, sizeof value);
-	return value;
-}
-
 /* What a socket of this process that has the endpoint means to another one that is to be bound to it. */
 enum twin {
 	TWIN_NONE,   /* TCP would refuse as well */
@@ -47,11 +32,10 @@ enum twin {
 	TWIN_SHARED, /* both have SO_REUSEPORT, and one address */
 };
 
-/* `made` is marked, and has the options of the socket that is to be bound. */
-static enum twin twin_find(const struct transport *transport, const struct endpoint *to, int made,
-			   const struct mark *mark, int *out)
+static enum twin twin_find(const struct transport *transport, const struct endpoint *to, const struct mark *mark,
+			   int *out)
 {
-	bool reuse = reuses_port(made);
+	bool reuse = mark->flags & MARK_REUSEPORT;
 	/* A listener that came by exec has no hint yet. */
 	unsigned top = __atomic_load_n(&hint_top, __ATOMIC_RELAXED), reach = reuse && top < 1024 ? 1024 : top;
 	struct sockaddr_storage sa, wanted;
@@ -67,7 +51,7 @@ static enum twin twin_find(const struct transport *transport, const struct endpo
 		    memcmp(&sa, &wanted, len) != 0 || !mark_get((int)fd, transport, &other) ||
 		    other.kind != MARK_LOCAL || is_connected((int)fd))
 			continue;
-		if (reuse && reuses_port((int)fd)) {
+		if (reuse && other.flags & MARK_REUSEPORT) {
 			*out = (int)fd;
 			if (!((mark->flags ^ other.flags) & (MARK_INET6 | MARK_V6ONLY)) &&
 			    memcmp(&mark->addr, &other.addr, sizeof other.addr) == 0)
@@ -90,7 +74,7 @@ static int bind_beside(int *made, const struct transport *transport, const struc
 {
 	int twin, copy;
 
-	switch (twin_find(transport, to, *made, mark, &twin)) {
+	switch (twin_find(transport, to, mark, &twin)) {
 	case TWIN_BESIDE:
 		return bind_ephemeral(*made, transport, &(struct endpoint){.cid = to->cid});
 	case TWIN_SHARED:
@@ -148,6 +132,7 @@ static int listener_make(int fd, const struct socket_state *state, struct mark *
 
 	if (made < 0)
 		return fail(error_of_socket(errno));
+	options_bequeath(fd, made, state->hint);
 	if (to.port == VMADDR_PORT_ANY)
 		result = bind_ephemeral(made, transport, &to);
 	else
@@ -182,7 +167,7 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 		return fail(EINVAL);
 	if (port_forbidden(settings()->transport, addr->port))
 		return fail(EACCES);
-	mark.flags = tcp_flags(fd, state->hint);
+	mark.flags = options_flags(fd, state->hint);
 	if (state->family == AF_INET6) {
 		mark.flags |= MARK_INET6;
 		if (option_int(fd, IPPROTO_IPV6, IPV6_V6ONLY))
@@ -194,7 +179,8 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 	if (socket_install(fd, state->hint, made) < 0)
 		return fail(error_of_socket(errno));
 	hint_clear(fd);
-	hint_set(fd, HINT_LISTEN | (state->hint & HINT_INHERIT) | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
+	hint_set(fd, HINT_LISTEN | (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
+			     (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 			     (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 			     (ip_addr_is_loopback(addr) ? HINT_LOOPBACK : 0));
 	return 0;

@@ -4,6 +4,7 @@
 #include "preload/hooks.h"
 #include "preload/listeners.h"
 #include "preload/log.h"
+#include "preload/options.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/restore.h"
@@ -63,7 +64,7 @@ static int connect_fresh(int fd, const struct socket_state *state, const struct 
 	enum attempt_end end;
 	int made, error;
 
-	mark.flags = state->kind == KIND_OURS ? state->mark.flags : tcp_flags(fd, state->hint);
+	mark.flags = state->kind == KIND_OURS ? state->mark.flags : options_flags(fd, state->hint);
 	if (state->family == AF_INET6)
 		mark.flags |= MARK_INET6;
 	made = client_make(fd, state, &mark, source);

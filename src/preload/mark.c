@@ -10,14 +10,14 @@
 #include <string.h>
 
 /*
- * The word, from the top: 10 bits magic, 1 bit kind, 2 bits form, 3 bits flags, 32 bits address, 16 bits
+ * The word, from the top: 8 bits magic, 1 bit kind, 2 bits form, 5 bits flags, 32 bits address, 16 bits
  * port. The magic makes it a buffer size of exabytes, which no program asks for, and is not the all-ones default
  * of SO_MAX_PACING_RATE.
  */
-#define MAGIC UINT64_C(0x169)
-#define MAGIC_SHIFT 54
-#define KIND_SHIFT 53
-#define FORM_SHIFT 51
+#define MAGIC UINT64_C(0x5a)
+#define MAGIC_SHIFT 56
+#define KIND_SHIFT 55
+#define FORM_SHIFT 53
 #define FLAGS_SHIFT 48
 
 enum mark_form {
@@ -84,7 +84,7 @@ bool mark_get(int fd, const struct transport *transport, struct mark *out)
 
 	if (ours) {
 		out->kind = word >> KIND_SHIFT & 1 ? MARK_PEER : MARK_LOCAL;
-		out->flags = word >> FLAGS_SHIFT & 7;
+		out->flags = word >> FLAGS_SHIFT & 0x1f;
 		out->addr = ip_addr_from_v4((uint32_t)(word >> 16), (uint16_t)word,
 					    out->flags & MARK_INET6 ? AF_INET6 : AF_INET);
 		if (form != FORM_V4) {

@@ -9,7 +9,9 @@
 enum mark_flag {
 	MARK_INET6 = 1 << 0,   /* the program made an AF_INET6 socket */
 	MARK_V6ONLY = 1 << 1,  /* IPV6_V6ONLY was set */
-	MARK_NODELAY = 1 << 2, /* TCP_NODELAY is set, as the program will ask */
+	MARK_NODELAY = 1 << 2, /* TCP_NODELAY is set, as the program will ask; */
+	MARK_REUSEADDR = 1 << 3, /* so is SO_REUSEADDR, */
+	MARK_REUSEPORT = 1 << 4, /* and SO_REUSEPORT */
 };
 
 enum mark_kind {

@@ -3,6 +3,7 @@
 #ifndef IP2VSOCK_NOTE_H
 #define IP2VSOCK_NOTE_H
 
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,13 +15,16 @@ enum note_fact {
 	NOTE_SCOPE = 2, /* uint32_t, sin6_scope_id of the address above */
 };
 
-/* Room for some twenty options. */
-#define NOTE_WORDS 64
+/* Room for that many options of type int; a longer value takes one more than it has words. */
+#define NOTE_MOST 120
+#define NOTE_VALUE_MOST 64
+#define NOTE_HEAD 5 /* instructions before the options */
 
 struct note {
-	struct in6_addr ip;	   /* :: when there is none */
-	uint32_t count;		   /* words used */
-	uint32_t words[NOTE_WORDS]; /* of note_option_*: a key, then the value */
+	struct in6_addr ip; /* :: when there is none */
+	uint32_t count;	    /* instructions used by options */
+	struct sock_filter code[NOTE_HEAD + NOTE_MOST + 1];
+	uint8_t value[NOTE_VALUE_MOST]; /* the option that was asked for last */
 };
 
 /*
@@ -32,14 +36,15 @@ struct note {
  * net.core.optmem_max). errno is preserved by note_get.
  */
 void note_get(int fd, struct note *out);
-int note_set(int fd, const struct note *note);
+int note_set(int fd, struct note *note);
 
 /* Remembers the value of an option of up to 64 bytes. False when there is no room. */
 bool note_option_set(struct note *note, int level, int option, const void *value, socklen_t size);
-/* The value remembered and its size, or NULL. */
-const void *note_option_get(const struct note *note, int level, int option, socklen_t *size);
+/* The value remembered and its size, or NULL. It stays until the next is asked for. */
+const void *note_option_get(struct note *note, int level, int option, socklen_t *size);
+void note_option_drop(struct note *note, int level, int option);
 
 /* The option at *at, which steps to the next; NULL after the last. Start with 0. */
-const void *note_option_next(const struct note *note, uint32_t *at, int *level, int *option, socklen_t *size);
+const void *note_option_next(struct note *note, uint32_t *at, int *level, int *option, socklen_t *size);
 
 #endif

@@ -1,232 +1,121 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Socket options: carried from one socket to another, and remembered where the transport does not have them. */
+/* Socket options: where each is kept, and those that set the window. */
 #include "preload/options.h"
-#include "preload/note.h"
 #include "preload/real.h"
-#include "preload/remember.h"
-#include "preload/retarget.h"
 #include "preload/socket.h"
 
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
-#include <sys/time.h>
 
-/* For options whose default is 0 on every domain. */
-static void option_copy(int from, int to, int option)
-{
-	int value = option_int(from, SOL_SOCKET, option);
-
-	if (value)
-		REAL(setsockopt)(to, SOL_SOCKET, option, &value, sizeof value);
-}
-
-static void option_copy_wide(int from, int to, int option, const void *unset, socklen_t size)
-{
-	union {
-		struct timeval time;
-		struct linger linger;
-	} value;
-	socklen_t got = size;
-
-	if (REAL(getsockopt)(from, SOL_SOCKET, option, &value, &got) == 0 && got == size &&
-	    memcmp(&value, unset, size) != 0)
-		REAL(setsockopt)(to, SOL_SOCKET, option, &value, size);
-}
-
-/* The kernel doubles what is set and reads back double (socket(7)). A size nobody set must not be copied:
- * TCP's defaults grow by themselves, elsewhere they are a limit. */
-static void buffers_copy(int from, int to, unsigned hint)
-{
-	static const int options[] = {SO_SNDBUF, SO_RCVBUF};
-	int domain = option_int(from, SOL_SOCKET, SO_DOMAIN), fresh = -1;
-
-	if (!(hint & HINT_PENDING)) /* not seen from its start: compare with one nobody touched */
-		fresh = REAL(socket)(domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	else if (!(hint & HINT_BUFFERS))
-		return;
-	for (unsigned i = 0; i < sizeof options / sizeof *options; i++) {
-		int value = option_int(from, SOL_SOCKET, options[i]) / 2;
-
-		if (fresh < 0 || value != option_int(fresh, SOL_SOCKET, options[i]) / 2)
-			REAL(setsockopt)(to, SOL_SOCKET, options[i], &value, sizeof value);
-	}
-	if (fresh >= 0)
-		REAL(close)(fresh);
-}
-
-/* Options that accepted sockets inherit on TCP as well. */
-static void inherited_copy(int from, int to)
-{
-	static const struct timeval no_time;
-	static const struct linger no_linger;
-	static const int options[] = {SO_KEEPALIVE, SO_OOBINLINE, SO_BROADCAST, SO_DONTROUTE, SO_PRIORITY};
-	int lowat = option_int(from, SOL_SOCKET, SO_RCVLOWAT);
-
-	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
-		option_copy(from, to, options[i]);
-	option_copy_wide(from, to, SO_RCVTIMEO, &no_time, sizeof no_time);
-	option_copy_wide(from, to, SO_SNDTIMEO, &no_time, sizeof no_time);
-	option_copy_wide(from, to, SO_LINGER, &no_linger, sizeof no_linger);
-	if (lowat > 1)
-		REAL(setsockopt)(to, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof lowat);
-}
-
-/* What the other domain does not accept is left out: it has no meaning there. */
-static void generic_copy(int from, int to, unsigned hint)
-{
-	static const int options[] = {SO_REUSEADDR, SO_MARK, SO_TIMESTAMP, SO_NO_CHECK};
-
-	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
-		option_copy(from, to, options[i]);
-	inherited_copy(from, to);
-	buffers_copy(from, to, hint);
-}
-
-/* IP-level options that sockets made for a connection carry along. */
-static const struct {
-	int level, option;
-} ip_options[] = {
-	{IPPROTO_TCP, TCP_KEEPIDLE},	 {IPPROTO_TCP, TCP_KEEPINTVL},	   {IPPROTO_TCP, TCP_KEEPCNT},
-	{IPPROTO_TCP, TCP_SYNCNT},	 {IPPROTO_TCP, TCP_LINGER2},	   {IPPROTO_TCP, TCP_DEFER_ACCEPT},
-	{IPPROTO_TCP, TCP_WINDOW_CLAMP}, {IPPROTO_TCP, TCP_QUICKACK},	   {IPPROTO_TCP, TCP_USER_TIMEOUT},
-	{IPPROTO_TCP, TCP_CORK},	 {IPPROTO_TCP, TCP_NOTSENT_LOWAT}, {IPPROTO_TCP, TCP_CONGESTION},
-	{IPPROTO_TCP, TCP_MAXSEG},	 {IPPROTO_IP, IP_TOS},		   {IPPROTO_IP, IP_TTL},
-	{IPPROTO_IP, IP_MTU_DISCOVER},	 {IPPROTO_IP, IP_RECVERR},	   {IPPROTO_IP, IP_RECVTOS},
-	{IPPROTO_IP, IP_FREEBIND},	 {IPPROTO_IPV6, IPV6_TCLASS},	   {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
-	{IPPROTO_IPV6, IPV6_RECVERR},	 {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+/* SOL_SOCKET options by number (asm-generic/socket.h); the newer names are not in every libc. */
+static const uint8_t socket_options[] = {
+	[SO_REUSEADDR] = KEEP_MARK,
+	[SO_TYPE] = KEEP_NATIVE,
+	[SO_ERROR] = KEEP_ANSWER,
+	[SO_SNDBUF] = KEEP_BUFFER,
+	[SO_RCVBUF] = KEEP_BUFFER,
+	[SO_LINGER] = KEEP_NOTE, /* close would wait for the peer to read */
+	[SO_REUSEPORT] = KEEP_MARK,
+	[SO_PASSCRED] = KEEP_UNIX,
+	[SO_PEERCRED] = KEEP_UNIX,
+	[SO_RCVLOWAT] = KEEP_LOWAT,
+	[SO_ATTACH_FILTER] = KEEP_NOTE, /* where our note is */
+	[SO_DETACH_FILTER] = KEEP_NOTE,
+	[SO_PEERNAME] = KEEP_NOTE,
+	[SO_PEERSEC] = KEEP_UNIX,
+	[SO_SNDBUFFORCE] = KEEP_BUFFER,
+	[SO_RCVBUFFORCE] = KEEP_BUFFER,
+	[SO_PASSSEC] = KEEP_UNIX,
+	[SO_PROTOCOL] = KEEP_ANSWER,
+	[SO_DOMAIN] = KEEP_ANSWER,
+	[SO_PEEK_OFF] = KEEP_UNIX,
+	[SO_LOCK_FILTER] = KEEP_NOTE,
+	[SO_MAX_PACING_RATE] = KEEP_NOTE, /* where marks are */
+	[SO_INCOMING_CPU] = KEEP_NOTE,
+	[SO_ATTACH_BPF] = KEEP_NOTE,
+	[SO_ATTACH_REUSEPORT_CBPF] = KEEP_NOTE,
+	[SO_ATTACH_REUSEPORT_EBPF] = KEEP_NOTE,
+	[SO_PEERGROUPS] = KEEP_UNIX,
+	[SO_ZEROCOPY] = KEEP_NOTE,
+	[68] = KEEP_NOTE, /* SO_DETACH_REUSEPORT_BPF */
+	[73] = KEEP_NOTE, /* SO_RESERVE_MEM */
+	[74] = KEEP_NOTE, /* SO_TXREHASH */
+	[76] = KEEP_UNIX, /* SO_PASSPIDFD */
+	[77] = KEEP_UNIX, /* SO_PEERPIDFD */
+	[78] = KEEP_NOTE, /* SO_DEVMEM_LINEAR */
+	[79] = KEEP_NOTE, /* SO_DEVMEM_DMABUF */
+	[80] = KEEP_NOTE, /* SO_DEVMEM_DONTNEED */
+	[83] = KEEP_UNIX, /* SO_PASSRIGHTS */
+	[84] = KEEP_UNIX, /* SO_INQ */
 };
 
-#define VALUE_MOST 16
-
-/* A TCP socket that nobody uses knows which options there are, their sizes and their defaults. */
-static int scratch_open(sa_family_t family)
+enum keep option_keep(int level, int option)
 {
-	return REAL(socket)(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (level == SOL_SOCKET)
+		return (unsigned)option < sizeof socket_options ? socket_options[option] : KEEP_NATIVE;
+	if ((level == IPPROTO_TCP && option == TCP_NODELAY) || (level == IPPROTO_IPV6 && option == IPV6_V6ONLY))
+		return KEEP_MARK;
+	return KEEP_NOTE;
 }
 
-static sa_family_t mark_family(const struct mark *mark)
+bool option_inherited(int level, int option)
 {
-	return mark->flags & MARK_INET6 ? AF_INET6 : AF_INET;
+	switch (level) {
+	case SOL_SOCKET:
+		return option != SO_PRIORITY && option != SO_INCOMING_CPU && option != SO_PASSCRED &&
+		       option != SO_PASSSEC;
+	case IPPROTO_TCP:
+		return option != TCP_DEFER_ACCEPT && option != TCP_FASTOPEN && option != TCP_FASTOPEN_KEY;
+	case IPPROTO_IP:
+		return option != IP_OPTIONS;
+	default:
+		return level != NOTE_LEVEL;
+	}
 }
 
-/* From a TCP socket to one that does not have these options. */
-static void ip_options_note(int from, int to, sa_family_t family)
+/* The window that a size gives: what TCP would take, which is twice what was asked for within wmem_max and rmem_max
+ * (socket(7)). The kernel knows which of the two were set since Linux 5.16; the larger counts. */
+static void window_set(int fd, const struct transport *transport)
 {
-	int fresh = scratch_open(family);
-	struct note note;
+	int locked = 0;
+	socklen_t size = sizeof locked;
+	uint64_t send = (uint64_t)option_int(fd, SOL_SOCKET, SO_SNDBUF);
+	uint64_t receive = (uint64_t)option_int(fd, SOL_SOCKET, SO_RCVBUF), window;
 
-	if (fresh < 0)
+	if (REAL(getsockopt)(fd, SOL_SOCKET, 72 /* SO_BUF_LOCK */, &locked, &size) < 0)
+		locked = 3;
+	window = locked == 1 ? send : locked == 2 ? receive : send > receive ? send : receive;
+	if (locked)
+		REAL(setsockopt)(fd, transport->window_level, transport->window_option, &window, sizeof window);
+}
+
+int option_set_buffer(int fd, int option, const void *value, socklen_t size)
+{
+	const struct transport *transport;
+
+	if (REAL(setsockopt)(fd, SOL_SOCKET, option, value, size) < 0)
+		return -1;
+	transport = transport_of(socket_domain(fd));
+	if (transport && transport->window_option)
+		window_set(fd, transport);
+	return 0;
+}
+
+/* More than the window is refused, as much as the window makes recv fail with ENOMEM. */
+void option_set_lowat(int fd, const void *value, socklen_t size)
+{
+	const struct transport *transport = transport_of(socket_domain(fd));
+	uint64_t window;
+	socklen_t window_size = sizeof window;
+	int least;
+
+	if (size < sizeof least)
 		return;
-	note_get(to, &note);
-	for (unsigned i = 0; i < sizeof ip_options / sizeof *ip_options; i++) {
-		char value[VALUE_MOST] = "", usual[VALUE_MOST] = "";
-		socklen_t size = sizeof value, usual_size = sizeof usual;
-		int level = ip_options[i].level, option = ip_options[i].option;
-
-		if (REAL(getsockopt)(from, level, option, value, &size) == 0 &&
-		    REAL(getsockopt)(fresh, level, option, usual, &usual_size) == 0 &&
-		    (size != usual_size || memcmp(value, usual, size) != 0))
-			note_option_set(&note, level, option, value, size);
-	}
-	REAL(close)(fresh);
-	if (note.count)
-		note_set(to, &note);
-}
-
-/* Sets what is remembered on a TCP socket. */
-static void note_replay(const struct note *note, int to)
-{
-	int level, option;
-	const void *value;
-	socklen_t size;
-
-	for (uint32_t at = 0; (value = note_option_next(note, &at, &level, &option, &size));)
-		REAL(setsockopt)(to, level, option, value, size);
-}
-
-void options_copy(int from, int to, unsigned hint)
-{
-	bool known = hint & HINT_PENDING;
-	int from_domain = known ? (hint & HINT_INET6 ? AF_INET6 : AF_INET) : option_int(from, SOL_SOCKET, SO_DOMAIN);
-	bool from_inet = from_domain == AF_INET || from_domain == AF_INET6;
-	struct note note;
-
-	if (!known || hint & HINT_OPTIONS) {
-		int reuse_port = option_int(from, SOL_SOCKET, SO_REUSEPORT);
-
-		generic_copy(from, to, hint);
-		if (from_inet && reuse_port)
-			option_remember(to, SOL_SOCKET, SO_REUSEPORT, &reuse_port, sizeof reuse_port);
-	}
-	if (from_inet) {
-		if (!known || hint & HINT_IP)
-			ip_options_note(from, to, (sa_family_t)from_domain);
-		return;
-	}
-	note_get(from, &note);
-	if (!note.count)
-		return;
-	if (option_int(to, SOL_SOCKET, SO_DOMAIN) == from_domain) {
-		note.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
-		note_set(to, &note);
-	} else {
-		note_replay(&note, to);
-	}
-}
-
-void options_inherit(int listener, int fd)
-{
-	struct note note;
-	int saved = errno;
-
-	inherited_copy(listener, fd);
-	note_get(listener, &note);
-	note.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
-	if (note.count)
-		note_set(fd, &note);
-	errno = saved;
-}
-
-int option_check(const struct mark *mark, int level, int option, const void *value, socklen_t size)
-{
-	int scratch = scratch_open(mark_family(mark)), result;
-
-	if (scratch < 0) /* without a descriptor to spare it is believed */
-		return errno == EMFILE || errno == ENFILE ? 0 : fail(ENOPROTOOPT);
-	result = REAL(setsockopt)(scratch, level, option, value, size);
-	close_quietly(scratch);
-	return result;
-}
-
-void option_remember(int fd, int level, int option, const void *value, socklen_t size)
-{
-	struct note note;
-
-	note_get(fd, &note);
-	if (note_option_set(&note, level, option, value, size))
-		note_set(fd, &note);
-}
-
-int option_recall(int fd, const struct mark *mark, int level, int option, void *value, socklen_t *size)
-{
-	int scratch = scratch_open(mark_family(mark)), result;
-	const void *kept;
-	struct note note;
-	socklen_t length;
-
-	note_get(fd, &note);
-	kept = note_option_get(&note, level, option, &length);
-	if (scratch < 0) {
-		if (!kept)
-			return fail(ENOPROTOOPT);
-		*size = *size < length ? *size : length;
-		memcpy(value, kept, *size);
-		return 0;
-	}
-	if (kept)
-		REAL(setsockopt)(scratch, level, option, kept, length);
-	result = REAL(getsockopt)(scratch, level, option, value, size);
-	close_quietly(scratch);
-	return result;
+	memcpy(&least, value, sizeof least);
+	if (!transport || !transport->window_option ||
+	    REAL(getsockopt)(fd, transport->window_level, transport->window_option, &window, &window_size) < 0)
+		window = (uint64_t)option_int(fd, SOL_SOCKET, SO_RCVBUF) / 2;
+	if (least < 0 || (uint64_t)least > window / 2)
+		least = (int)(window / 2);
+	REAL(setsockopt)(fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Hints by descriptor number, epoll registrations of pending sockets, and the next source port. */
 #include "preload/remember.h"
+#include "preload/chosen.h"
 #include "preload/log.h"
 
 #include <errno.h>
@@ -141,6 +142,8 @@ void hint_clear(int fd)
 		return;
 	if (hint & HINT_EPOLL)
 		notes_drop(fd);
+	if (hint & HINT_OPTIONS)
+		chosen_drop(fd);
 	hint_set(fd, 0);
 }
 

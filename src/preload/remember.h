@@ -10,7 +10,7 @@
 /*
  * One hint for each descriptor number, written by the hooks that see it change. 0 means "nothing
  * known": then the kernel is asked, which is slower but always right. A hint may be lost at any time (fork in
- * another thread, exec, a close we do not see); but for HINT_INHERIT it is never the only place where a fact is kept.
+ * another thread, exec, a close we do not see); it is never the only place where a fact is kept.
  */
 enum hint {
 	/* A socket that socket() gave this process and that was not connected since: */
@@ -20,9 +20,8 @@ enum hint {
 	HINT_NONBLOCK = 1 << 3, /* SOCK_NONBLOCK and SOCK_CLOEXEC as given to socket() */
 	HINT_CLOEXEC = 1 << 4,
 	HINT_FLAGS = 1 << 5,	/* descriptor or file flags were changed: ask */
-	HINT_OPTIONS = 1 << 6,	/* SOL_SOCKET options were set: ask */
-	HINT_BUFFERS = 1 << 7,	/* SO_SNDBUF or SO_RCVBUF was set */
-	HINT_IP = 1 << 8,	/* IPPROTO_TCP, _IP or _IPV6 options were set */
+	HINT_OPTIONS = 1 << 6,	/* options were set: chosen.h knows them */
+	HINT_MANY = 1 << 7,	/* more than it holds: ask */
 	HINT_SEARCH = 1 << 9,	/* not all of its registrations are known: look in /proc */
 	HINT_EPOLL = 1 << 10,	/* is in an epoll instance, see below */
 	HINT_BOUND = 1 << 11,	/* bound to an address that no rule matched */
@@ -37,7 +36,6 @@ enum hint {
 				 * sockets have HINT_NONBLOCK) */
 	/* Of all: */
 	HINT_INHERIT = 1 << 14, /* options were set that accepted sockets inherit */
-	HINT_NODELAY = 1 << 15, /* TCP_NODELAY was set, which is also in the mark */
 };
 
 #define HINT_PENDING (HINT_STREAM | HINT_DGRAM)

@@ -67,13 +67,6 @@ void listener_wake(const struct transport *transport, const struct endpoint *at)
 	errno = saved;
 }
 
-unsigned tcp_flags(int fd, unsigned hint)
-{
-	bool ask = !(hint & HINT_PENDING) || hint & HINT_NODELAY;
-
-	return ask && option_int(fd, IPPROTO_TCP, TCP_NODELAY) ? MARK_NODELAY : 0;
-}
-
 int tcp_state(int fd)
 {
 	uint8_t state = TCP_CLOSE;

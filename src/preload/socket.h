@@ -27,9 +27,6 @@ int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *t
  */
 void listener_wake(const struct transport *transport, const struct endpoint *at);
 
-/* MARK_NODELAY if TCP_NODELAY was set on an AF_INET(6) socket with that hint. */
-unsigned tcp_flags(int fd, unsigned hint);
-
 /* The state of a TCP socket (the first byte of struct tcp_info), e.g. TCP_CLOSE. */
 int tcp_state(int fd);
 
