@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* socket: remembers that a number is now a fresh TCP or UDP socket; bindresvport: that it is bound. */
+/* socket: remembers that a number is now a fresh TCP or UDP socket; bindresvport: that it is bound; sockatmark. */
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -66,4 +66,12 @@ HOOK int bindresvport(int fd, struct sockaddr_in *addr)
 	if (result == 0 && hint_get(fd) & HINT_PENDING)
 		hint_add(fd, HINT_BOUND);
 	return result;
+}
+
+/* An ioctl inside of libc. */
+HOOK int sockatmark(int fd)
+{
+	int at = 0;
+
+	return ioctl(fd, SIOCATMARK, &at) < 0 ? -1 : at;
 }

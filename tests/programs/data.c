@@ -282,6 +282,7 @@ static void urgent_data_is_none(void)
 	wait_for(pair.server, POLLIN, 5000);
 	for (size_t i = 0; i < N_ELEMENTS(ways); i++)
 		say_got("no urgent data", ways[i].name, ways[i].get(pair.server, data, 1, MSG_OOB));
+	say("at a mark: %d", sockatmark(pair.server));
 	say("data: %zu", read_all(pair.server, data, 4));
 }
 
