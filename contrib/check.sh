@@ -61,7 +61,7 @@ trap 'exit 130' INT TERM
 packages="gcc make autoconf automake libtool pkg-config check uthash-dev clang libclang-rt-14-dev shellcheck
 valgrind strace qemu-system-x86 busybox-static kmod cpio curl python3 nginx-light redis-server redis-tools
 postgresql postgresql-contrib iperf3 openssh-server openssh-client rsync iproute2 util-linux procps systemd
-musl-tools liburing-dev libcap2-bin gron"
+musl-tools liburing-dev libcap2-bin gron libjemalloc2 libtcmalloc-minimal4"
 
 missing_packages()
 {
