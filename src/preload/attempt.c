@@ -269,6 +269,9 @@ enum attempt_end attempt_begin(struct attempt *attempt, int made)
 		limit_set(attempt, made, &attempt->send_limit);
 		errno = error;
 	}
+	/* AF_UNIX is done at once; TCP tells a non-blocking socket so only later, and programs count on that. */
+	if (end == ATTEMPT_MADE && !transport->background && !is_blocking(made, hint))
+		return ended(ATTEMPT_RUNNING, EINPROGRESS);
 	return end;
 }
 
