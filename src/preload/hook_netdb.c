@@ -4,6 +4,7 @@
 #include "preload/names.h"
 #include "preload/real.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <net/if.h>
@@ -26,8 +27,17 @@ static void query_drop(struct query *query)
 	query->end = &query->first;
 }
 
+/* IPv4 in the form that the question asks for: not every libc maps a number for AI_V4MAPPED. */
+static const char *query_text(const struct query *query, const struct in6_addr *ip, char text[NUMERIC_SIZE])
+{
+	if (query->hints.ai_family == AF_INET6)
+		return inet_ntop(AF_INET6, ip, text, NUMERIC_SIZE);
+	return ip_numeric(ip, text);
+}
+
 /* The real call makes the entries, from the address as text, so that the real freeaddrinfo can free
- * them. glibc frees entry by entry: lists may be joined. 0, or the real call's error and an empty list. */
+ * them. glibc frees entry by entry: lists may be joined. (musl frees the whole: there joined lists stay
+ * allocated.) 0, or the real call's error and an empty list. */
 static int query_add(struct query *query, const struct in6_addr *ip)
 {
 	struct addrinfo hints = query->hints;
@@ -36,7 +46,7 @@ static int query_add(struct query *query, const struct in6_addr *ip)
 
 	/* Nobody needs an address of his own for vsock, and a canonical name is put in later. */
 	hints.ai_flags &= ~(AI_ADDRCONFIG | AI_CANONNAME);
-	error = REAL(getaddrinfo)(ip_numeric(ip, text), query->service, &hints, query->end);
+	error = REAL(getaddrinfo)(query_text(query, ip, text), query->service, &hints, query->end);
 	if (error) {
 		*query->end = NULL;
 		query_drop(query);
