@@ -16,6 +16,8 @@
 
 /* AF_VSOCK gives up after this time if nothing else was set (VSOCK_DEFAULT_CONNECT_TIMEOUT). */
 #define USUAL_LIMIT 2000
+/* In ms, between two tries at a full backlog: as long as TCP waits at least. */
+#define PAUSE_MOST 1024
 
 static int64_t now_ms(void)
 {
@@ -134,6 +136,14 @@ static bool call_is_over(const struct attempt *attempt)
 	return now_ms() >= call_end(&attempt->send_limit, attempt->start);
 }
 
+/* For poll(2). Whoever waits long asks again. */
+static int wait_ms(int64_t until)
+{
+	int64_t left = until == INT64_MAX ? -1 : until - now_ms();
+
+	return until == INT64_MAX ? -1 : left < 0 ? 0 : left < 1000000 ? (int)left : 1000000;
+}
+
 static void limit_set(const struct attempt *attempt, int made, const struct timeval *limit)
 {
 	REAL(setsockopt)
@@ -185,15 +195,19 @@ static enum attempt_end backlog_wait(struct attempt *attempt, int made)
 {
 	int error = ECONNRESET;
 
-	for (int pause = 1; error == ECONNRESET; pause = pause < 64 ? pause * 2 : 100) {
-		if (!listener_exists(attempt->transport, &attempt->to))
+	for (int pause = 1; error == ECONNRESET; pause = pause < PAUSE_MOST ? pause * 2 : pause) {
+		int left;
+
+		/* The list is long where there is a crowd: it is not read for the short pauses in between. */
+		if ((pause == 1 || pause == PAUSE_MOST) && !listener_exists(attempt->transport, &attempt->to))
 			return ended(ATTEMPT_FAILED, ECONNREFUSED);
 		attempt_plan(attempt, 0);
 		if (patience_left(attempt) <= 0)
 			return ended(ATTEMPT_FAILED, ETIMEDOUT);
 		if (call_is_over(attempt))
 			return attempt_cut(attempt, EINPROGRESS);
-		if (poll(NULL, 0, pause) < 0 && !is_restarted(&attempt->send_limit))
+		left = wait_ms(call_end(&attempt->send_limit, attempt->start));
+		if (poll(NULL, 0, left > 0 && left < pause ? left : pause) < 0 && !is_restarted(&attempt->send_limit))
 			return attempt_cut(attempt, EINTR);
 		error = endpoint_connect(attempt, made);
 	}
@@ -276,14 +290,6 @@ enum attempt_end attempt_begin(struct attempt *attempt, int made)
 }
 
 /* --- what goes on */
-
-/* For poll(2). Whoever waits long asks again. */
-static int wait_ms(int64_t until)
-{
-	int64_t left = until == INT64_MAX ? -1 : until - now_ms();
-
-	return until == INT64_MAX ? -1 : left < 0 ? 0 : left < 1000000 ? (int)left : 1000000;
-}
 
 /* Waits for the end of a pending attempt, until a moment of the clock of now_ms(). */
 static enum attempt_end attempt_wait(int fd, const struct timeval *send_limit, int64_t until)

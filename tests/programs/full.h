@@ -10,25 +10,38 @@
 #include <time.h>
 
 /*
- * In a network namespace of its own the shortest backlog there is can be set. Who may not set it fills a long one.
- * Returns the listener; the clients that fill it stay open.
+ * In a network namespace of its own a program can set how long a backlog may be. Who may not set it gets what he asks
+ * listen() for, or, where nobody does, a long one.
  */
-UNUSED static int listen_full(unsigned n)
+UNUSED static void limit_backlogs(const char *most)
 {
-	struct rlimit limit;
-	int listener, fd;
+	int fd;
 
 	lonely_enter();
 	fd = open("/proc/sys/net/core/somaxconn", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		if (write(fd, "0", 1) != 1)
-			die("somaxconn");
-		close(fd);
-	} else {
-		getrlimit(RLIMIT_NOFILE, &limit);
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (fd < 0)
+		return;
+	if (write(fd, most, strlen(most)) != (ssize_t)strlen(most))
+		die("somaxconn");
+	close(fd);
+}
+
+UNUSED static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Returns the listener. The clients that fill it stay open. */
+UNUSED static int listen_full(unsigned n)
+{
+	int listener, fd;
+
+	limit_backlogs("0");
+	allow_descriptors();
 	listener = listen_at(here(n), 0);
 	do {
 		fd = open_socket(SOCK_NONBLOCK);
