@@ -406,6 +406,16 @@ static void unread_data_stays(void)
 	PERFORM("DXR");
 }
 
+static void unread_data_with_both(void)
+{
+	PERFORM("DYRR");
+}
+
+static void sends_to_an_end_that_does_not_read(void)
+{
+	PERFORM("XDR");
+}
+
 static int reader_fd;
 
 static void *read_blocked(void *unused)
@@ -480,6 +490,8 @@ int main(int argc, char **argv)
 		{"names-after-shutdown", names_after_shutdown},
 		{"reading-ends", reading_ends},
 		{"unread-data-stays", unread_data_stays},
+		{"unread-data-with-both", unread_data_with_both},
+		{"sends-to-an-end-that-does-not-read", sends_to_an_end_that_does_not_read},
 		{"reader-wakes", reader_wakes},
 		{"lingering-close", lingering_close},
 	};

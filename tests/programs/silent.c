@@ -204,6 +204,24 @@ static void other_addresses(void)
 	say_call("one that leads elsewhere", do_connect(fd, other(1)));
 }
 
+/* It ends the attempt, and the socket is as new. */
+static void shut_down(void)
+{
+	static const int how[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
+	const int fd = start(SOCK_NONBLOCK);
+
+	for (size_t i = 0; i < N_ELEMENTS(how); i++) {
+		say_call("connect", do_connect(fd, here(0)));
+		say_call("connect again", do_connect(fd, here(0)));
+		say_call("shutdown", shutdown(fd, how[i]));
+		say_events(fd, 0);
+		say_names("client", fd);
+		pending_error(fd);
+		say_call("shutdown again", shutdown(fd, how[i]));
+	}
+	say_call("connect elsewhere", do_connect(fd, other(1)));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
@@ -221,6 +239,7 @@ int main(int argc, char **argv)
 		{"bound-last-try", bound_last_try},
 		{"dissolved", dissolved},
 		{"other-addresses", other_addresses},
+		{"shut-down", shut_down},
 	};
 
 	return RUN_CASES(cases, argc, argv);
