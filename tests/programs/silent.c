@@ -215,7 +215,6 @@ static void shut_down(void)
 		say_call("connect again", do_connect(fd, here(0)));
 		say_call("shutdown", shutdown(fd, how[i]));
 		say_events(fd, 0);
-		say_names("client", fd);
 		pending_error(fd);
 		say_call("shutdown again", shutdown(fd, how[i]));
 	}
