@@ -213,6 +213,7 @@ step_cost()
 {
 	part "cost of an exec" sh "$work/src/tests/bench/exec.sh" "$work/gcc/.libs/libip2vsock.so" "$work/gcc"
 	sed -n 's/^# /    /p' "$work/cost-of-an-exec.log"
+	part "stack of the hooks" sh "$work/src/tests/bench/stack.sh"
 }
 
 step_clang()

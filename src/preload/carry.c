@@ -161,33 +161,41 @@ static void inet_copy(int from, int to, int domain)
 		note_set(to, &note);
 }
 
+/* Not inlined, as a note is a kilobyte: what follows it stays small. */
+static __attribute__((noinline)) void note_copy(int from, int to, bool same)
+{
+	const void *value;
+	struct note note;
+	socklen_t size;
+	int level, option;
+
+	note_get(from, &note);
+	if (!same) {
+		for (uint32_t at = 0; (value = note_option_next(&note, &at, &level, &option, &size));)
+			if (is_noted(level, option))
+				emulate_replay(to, level, option, value, size);
+		return;
+	}
+	note.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
+	value = note_option_get(&note, SOL_SOCKET, SO_RCVLOWAT, &size);
+	if (value)
+		option_set_lowat(to, value, size);
+	if (note.count)
+		note_set(to, &note);
+}
+
 /* From a socket of ours. */
 static void retargeted_copy(int from, int to, int domain)
 {
 	bool same = socket_domain(to) == domain;
-	int fresh = REAL(socket)(domain, SOCK_STREAM | SOCK_CLOEXEC, 0), level, option, on = 1;
-	const void *value;
+	int fresh = REAL(socket)(domain, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 	struct mark mark;
-	struct note note;
-	socklen_t size;
 
 	if (fresh >= 0)
 		native_copy(from, to, fresh, NULL);
 	close_quietly(fresh);
-	note_get(from, &note);
-	if (same) {
-		note.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
-		value = note_option_get(&note, SOL_SOCKET, SO_RCVLOWAT, &size);
-		if (value)
-			option_set_lowat(to, value, size);
-		if (note.count)
-			note_set(to, &note);
-		return;
-	}
-	for (uint32_t at = 0; (value = note_option_next(&note, &at, &level, &option, &size));)
-		if (is_noted(level, option))
-			emulate_replay(to, level, option, value, size);
-	if (!mark_find(from, &mark))
+	note_copy(from, to, same);
+	if (same || !mark_find(from, &mark))
 		return;
 	if (mark.flags & MARK_REUSEADDR)
 		REAL(setsockopt)(to, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

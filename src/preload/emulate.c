@@ -349,7 +349,8 @@ static int path_mtu_give(void *value, socklen_t *size)
 	return 0;
 }
 
-static bool flag_get(int fd, const struct mark *mark, int level, int option)
+/* Not inlined, as a note is a kilobyte: callers that have none themselves, or call what has one, stay small. */
+static __attribute__((noinline)) bool flag_get(int fd, const struct mark *mark, int level, int option)
 {
 	struct note note;
 	const void *later;
@@ -368,18 +369,14 @@ static bool flag_get(int fd, const struct mark *mark, int level, int option)
 	return mark->flags & flag_of(level, option);
 }
 
-int emulate_get(int fd, const struct mark *mark, int level, int option, void *value, socklen_t *size)
+static __attribute__((noinline)) int noted_get(int fd, const struct mark *mark, int level, int option, void *value,
+					      socklen_t *size)
 {
-	enum keep keep = option_keep(level, option);
 	int error = promise_error(level, option), scratch, result, number;
 	const void *kept;
 	struct note note;
 	socklen_t length;
 
-	if (keep == KEEP_MARK && (level != IPPROTO_IPV6 || mark->flags & MARK_INET6))
-		return give_int(flag_get(fd, mark, level, option), value, size);
-	if (level == SOL_SOCKET && option == SO_PEERNAME)
-		return peer_name_give(fd, value, size);
 	note_get(fd, &note);
 	number = number_of_connection(level, option, mark->flags & MARK_INET6);
 	if (number > 0 && is_connected(fd))
@@ -402,4 +399,15 @@ int emulate_get(int fd, const struct mark *mark, int level, int option, void *va
 	if (result == 0 && level == IPPROTO_TCP && option == TCP_INFO)
 		tcp_info_correct(fd, mark, value, *size);
 	return result;
+}
+
+int emulate_get(int fd, const struct mark *mark, int level, int option, void *value, socklen_t *size)
+{
+	enum keep keep = option_keep(level, option);
+
+	if (keep == KEEP_MARK && (level != IPPROTO_IPV6 || mark->flags & MARK_INET6))
+		return give_int(flag_get(fd, mark, level, option), value, size);
+	if (level == SOL_SOCKET && option == SO_PEERNAME)
+		return peer_name_give(fd, value, size);
+	return noted_get(fd, mark, level, option, value, size);
 }
