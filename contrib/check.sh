@@ -17,6 +17,7 @@ usage()
 	  dist        make distcheck
 	  vm          the integration tests again over real AF_VSOCK, in a VM
 	  nested      streams between a guest and its host, both ways, in a VM inside a VM
+	  suites      test suites that others wrote (CPython's, libuv's, libevent's), over a realm and over AF_VSOCK
 
 	  --no-install  install nothing; what is missing fails its step
 	  --keep        keep the build directory and the logs
@@ -33,12 +34,12 @@ while [ $# -gt 0 ]; do
 	--no-install) install=no ;;
 	--keep) keep=yes ;;
 	-h | --help) usage; exit 0 ;;
-	build | check | cost | clang | sanitizers | dist | vm | nested) steps="$steps $1" ;;
+	build | check | cost | clang | sanitizers | dist | vm | nested | suites) steps="$steps $1" ;;
 	*) usage >&2; exit 2 ;;
 	esac
 	shift
 done
-: "${steps:=build check cost clang sanitizers dist vm nested}"
+: "${steps:=build check cost clang sanitizers dist suites vm nested}"
 
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 work=$(mktemp -d "${TMPDIR:-/tmp}/ip2vsock-check.XXXXXX") || exit 1
@@ -61,7 +62,8 @@ trap 'exit 130' INT TERM
 packages="gcc make autoconf automake libtool pkg-config check uthash-dev clang libclang-rt-14-dev shellcheck
 valgrind strace qemu-system-x86 busybox-static kmod cpio curl python3 nginx-light redis-server redis-tools
 postgresql postgresql-contrib iperf3 openssh-server openssh-client rsync iproute2 util-linux procps systemd
-musl-tools liburing-dev libcap2-bin gron libjemalloc2 libtcmalloc-minimal4"
+musl-tools liburing-dev libcap2-bin gron libjemalloc2 libtcmalloc-minimal4
+libpython3.11-testsuite dpkg-dev"
 
 missing_packages()
 {
@@ -180,7 +182,7 @@ lint_commands()
 lint_tests()
 {
 	cd "$work/src" && shellcheck -s sh -S warning -e SC1091,SC2154 tests/run/*.sh tests/run/all tests/run/real/*.sh \
-		tests/bench/*.sh tests/vm/run tests/vm/kernel tests/vm/nested tests/vm/*.sh
+		tests/bench/*.sh tests/suites/*.sh tests/vm/run tests/vm/kernel tests/vm/nested tests/vm/*.sh
 }
 
 step_build()
@@ -254,11 +256,41 @@ in_vm()
 step_vm()
 {
 	part "VM: tests over AF_VSOCK" in_vm sh "$work/src/tests/run/all"
+	part "VM: suite of CPython" in_vm env \
+		UNITS='test_(epoll|select|poll|socketserver|asynchat|httplib|ftplib|socket)|test_asyncio[.]test_s(ock_lowlevel|treams|erver)' \
+		sh "$work/src/tests/suites/cpython.sh"
 }
 
 step_nested()
 {
 	part "VM in VM: guest and host" in_vm sh "$work/src/tests/vm/guest-host.sh"
+}
+
+# suite NAME UNITS
+suite()
+{
+	env IP2VSOCK="$work/gcc/tests/ip2vsock" programs="$work/gcc/tests/programs" srcdir="$work/src" \
+		SOURCES="$work/sources" UNITS="$2" sh "$work/src/tests/suites/$1.sh"
+}
+
+# source_of PACKAGE: true when it can be had.
+source_of()
+{
+	# shellcheck disable=SC2016 # it is for the other shell
+	LOGS=$work SOURCES=$work/sources sh -c '. "$0"; source_of "$1"' "$work/src/tests/suites/source.sh" "$1"
+}
+
+# CPython's tests are a package like others. Sources are not to be had everywhere.
+step_suites()
+{
+	part "suite of CPython" suite cpython 'test_(epoll|select|poll|selectors|[a-x]*server|[a-z]*lib|async[a-z]*|wsgiref|ssl|socket)|test_asyncio[.].*'
+	for name in libuv1 libevent; do
+		if source_of "$name"; then
+			part "suite of ${name%1}" suite "${name%1}" '.*'
+		else
+			echo "suite of ${name%1}: apt has no sources here"
+		fi
+	done
 }
 
 # The VM has one processor and takes as long as all the rest: it runs beside it.

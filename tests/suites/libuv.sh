@@ -5,10 +5,10 @@
 . "$suites/source.sh"
 
 source_of libuv1 || suite_skip "$source_problem"
-uv=$source/uv_run_tests
+uv=$source/test/run-tests
 [ -x "$uv" ] || (
-	mkdir -p "$source/build" && cd "$source/build" && cmake .. -DCMAKE_BUILD_TYPE=Release && make uv_run_tests && mv uv_run_tests ..
-) >"$LOGS/libuv-build.log" 2>&1 || suite_skip "libuv cannot be built here (Debian packages cmake gcc make)"
+	cd "$source" && sh autogen.sh && ./configure -q --disable-shared && make test/run-tests
+) >"$LOGS/libuv-build.log" 2>&1 || suite_skip "libuv cannot be built here (Debian packages gcc make automake libtool)"
 
 # Its tests refuse to be run by root, and write into the current directory, where they want test/fixtures.
 mkdir "$work/cwd"
