@@ -26,6 +26,7 @@ blocked 127.0.0.1
 reuse 127.0.0.1
 options 127.0.0.1 ::1
 allopts 127.0.0.1 ::1
+ioctls 127.0.0.1 ::1
 others 127.0.0.1
 sandbox 127.0.0.1
 fastopen 127.0.0.1
