@@ -37,7 +37,7 @@ static void place_restore(const struct place *place, int fd, void *name, socklen
 }
 
 /* A failure without the arguments: what was waited for is the program's to try again, as after a signal. */
-static __attribute__((noinline)) ssize_t recv_failed(int fd)
+static __attribute__((noinline, used)) ssize_t recv_failed(int fd)
 {
 	ssize_t got = receive_failed(fd, 0);
 
@@ -47,7 +47,7 @@ static __attribute__((noinline)) ssize_t recv_failed(int fd)
 	return -1;
 }
 
-static __attribute__((noinline)) ssize_t recv_flagged(int fd, void *data, size_t size, int flags)
+static __attribute__((noinline, used)) ssize_t recv_flagged(int fd, void *data, size_t size, int flags)
 {
 	struct iovec part = {data, size};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -66,10 +66,19 @@ static inline ssize_t recv_plain(int fd, void *data, size_t size, int flags)
 	return __builtin_expect(got < 0, 0) ? recv_failed(fd) : got;
 }
 
-HOOK ssize_t recv(int fd, void *data, size_t size, int flags)
+HOOK ssize_t recv(int fd, void *data, size_t size, int flags);
+
+#ifdef CALL_QUICKLY
+__attribute__((naked)) ssize_t recv(int fd UNUSED, void *data UNUSED, size_t size UNUSED, int flags UNUSED)
+{
+	CALL_QUICKLY(recv, RECEIVE_FLAGS, recv_flagged, recv_failed);
+}
+#else
+ssize_t recv(int fd, void *data, size_t size, int flags)
 {
 	return recv_plain(fd, data, size, flags);
 }
+#endif
 
 HOOK_ALIAS(__recv, recv)
 

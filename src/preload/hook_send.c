@@ -52,9 +52,9 @@ static bool road_open(enum road road, int fd, const struct ip_addr *addr, const 
 }
 
 /* A failure without the arguments: what was waited for is the program's to try again, as after a signal. */
-static __attribute__((noinline)) ssize_t sent_nothing(int fd)
+static __attribute__((noinline)) ssize_t sent_nothing(int fd, int flags)
 {
-	ssize_t sent = send_failed(fd, 0);
+	ssize_t sent = send_failed(fd, flags);
 
 	if (sent != DATA_AGAIN)
 		return sent;
@@ -62,7 +62,12 @@ static __attribute__((noinline)) ssize_t sent_nothing(int fd)
 	return -1;
 }
 
-static __attribute__((noinline)) ssize_t send_flagged(int fd, const void *data, size_t size, int flags)
+static __attribute__((used)) ssize_t send_failed_quickly(int fd)
+{
+	return sent_nothing(fd, 0);
+}
+
+static __attribute__((noinline, used)) ssize_t send_flagged(int fd, const void *data, size_t size, int flags)
 {
 	ssize_t sent;
 
@@ -84,13 +89,22 @@ static inline ssize_t send_plain(int fd, const void *data, size_t size, int flag
 	if (__builtin_expect(flags & SEND_FLAGS, 0))
 		return send_flagged(fd, data, size, flags);
 	sent = REAL_NOW(send)(fd, data, size, flags);
-	return __builtin_expect(sent < 0, 0) ? sent_nothing(fd) : sent;
+	return __builtin_expect(sent < 0, 0) ? sent_nothing(fd, 0) : sent;
 }
 
-HOOK ssize_t send(int fd, const void *data, size_t size, int flags)
+HOOK ssize_t send(int fd, const void *data, size_t size, int flags);
+
+#ifdef CALL_QUICKLY
+__attribute__((naked)) ssize_t send(int fd UNUSED, const void *data UNUSED, size_t size UNUSED, int flags UNUSED)
+{
+	CALL_QUICKLY(send, SEND_FLAGS, send_flagged, send_failed_quickly);
+}
+#else
+ssize_t send(int fd, const void *data, size_t size, int flags)
 {
 	return send_plain(fd, data, size, flags);
 }
+#endif
 
 HOOK_ALIAS(__send, send)
 
@@ -106,7 +120,7 @@ HOOK ssize_t sendto(int fd, const void *data, size_t size, int flags, const stru
 		ssize_t sent = REAL(sendto)(fd, data, size, flags, to, len);
 
 		if (!refused_for_name(sent, fd))
-			return sent < 0 ? send_failed(fd, flags) : sent;
+			return sent < 0 ? sent_nothing(fd, flags) : sent;
 	} else if (!road_open(road, fd, &addr, to, len)) {
 		return -1;
 	}
@@ -140,7 +154,7 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 		ssize_t sent = REAL(sendmsg)(fd, message, flags);
 
 		if (!refused_for_name(sent, fd))
-			return sent < 0 ? send_failed(fd, flags) : sent;
+			return sent < 0 ? sent_nothing(fd, flags) : sent;
 	} else if (!road_open(road, fd, &addr, message->msg_name, message->msg_namelen)) {
 		return -1;
 	}

@@ -106,7 +106,7 @@ HOOK long syscall(long number, ...);
  * A jump, because nothing may be between a caller and calls that return twice or on another stack. The seventh
  * argument stays where it is on the stack, for both.
  */
-__attribute__((naked)) long syscall(long number __attribute__((unused)), ...)
+__attribute__((naked)) long syscall(long number UNUSED, ...)
 {
 	__asm__("cmpq %0, %%rdi\n\t"
 		"jae 1f\n\t"

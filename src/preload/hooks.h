@@ -8,6 +8,8 @@
 /* A function that programs call instead of libc's; the library is built with everything else hidden. */
 #define HOOK __attribute__((visibility("default")))
 
+#define UNUSED __attribute__((unused))
+
 /* Another exported name of a hook in the same file. */
 #if __has_attribute(copy)
 #define HOOK_ALIAS(name, of) HOOK extern __typeof__(of) name __attribute__((alias(#of), copy(of)));

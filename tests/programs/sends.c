@@ -287,6 +287,60 @@ static void send_times_out(void)
 	say_sent("nothing", "recv", recv(pair.client, data, 4, 0));
 }
 
+/* As programs do it: where zero copy is refused for want of memory they copy, else they wait for the notice. */
+static void zero_copy(void)
+{
+	struct pair pair = {.client = open_socket(0)};
+	const int listener = listen_at(here(0), 8);
+	static char block[20000];
+	char control[128], data[1000];
+	struct msghdr notice = {.msg_control = control, .msg_controllen = sizeof(control)};
+	size_t got;
+
+	set_option(pair.client, SOL_SOCKET, SO_ZEROCOPY, 1);
+	must_connect(pair.client, here(0));
+	pair.server = must_accept(listener);
+	for (size_t i = 0; i < N_ELEMENTS(ways); i++) {
+		ssize_t sent = ways[i].put(pair.client, block, sizeof(block), MSG_ZEROCOPY);
+
+		if (sent < 0 && errno == ENOBUFS)
+			sent = ways[i].put(pair.client, block, sizeof(block), 0);
+		else if (sent > 0 && (!wait_for(pair.client, 0, 5000) ||
+				      recvmsg(pair.client, &notice, MSG_ERRQUEUE) < 0))
+			say("no notice: %s", error_name(errno));
+		say_sent("sent", ways[i].name, sent);
+		for (got = 0; got < sizeof(block); got += sizeof(data))
+			read_all(pair.server, data, sizeof(data));
+		say("arrived: %zu", got);
+	}
+}
+
+/* Pages of memory and of a file by way of a pipe, both of which the kernel carries. */
+static void by_way_of_a_pipe(void)
+{
+	const struct pair pair = connect_pair(0);
+	static char page[4096];
+	struct iovec part = {page, sizeof(page)};
+	char data[sizeof(page)];
+	int pipes[2], copies[2];
+
+	memset(page, 'p', sizeof(page));
+	if (pipe(pipes) < 0 || pipe(copies) < 0)
+		die("pipe");
+	say_sent("vmsplice", "pipe", vmsplice(pipes[1], &part, 1, 0));
+	say_sent("tee", "pipe", tee(pipes[0], copies[1], sizeof(page), 0));
+	say_sent("splice", "out", splice(pipes[0], NULL, pair.client, NULL, sizeof(page), SPLICE_F_MORE));
+	say("arrived: %zu", read_all(pair.server, data, sizeof(data)));
+	say("the same: %s", yes_no(!memcmp(data, page, sizeof(page))));
+	say_sent("splice", "copy", splice(copies[0], NULL, pair.server, NULL, sizeof(page), 0));
+	wait_for(pair.client, POLLIN, 5000);
+	say_sent("splice", "in", splice(pair.client, NULL, pipes[1], NULL, sizeof(page), SPLICE_F_MOVE));
+	say("piped: %zu", read_all(pipes[0], data, sizeof(data)));
+	say("the same: %s", yes_no(!memcmp(data, page, sizeof(page))));
+	set_nonblocking(pair.client, true);
+	say_sent("nothing", "splice", splice(pair.client, NULL, pipes[1], NULL, 1, SPLICE_F_NONBLOCK));
+}
+
 static void data_that_is_not_there(void)
 {
 	const struct pair pair = connect_pair(0);
@@ -309,6 +363,8 @@ int main(int argc, char **argv)
 		{"sends-at-once", sends_at_once},
 		{"receives-at-once", receives_at_once},
 		{"send-times-out", send_times_out},
+		{"zero-copy", zero_copy},
+		{"by-way-of-a-pipe", by_way_of_a_pipe},
 		{"data-that-is-not-there", data_that_is_not_there},
 	};
 
