@@ -8,6 +8,7 @@
 
 import faulthandler
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -83,9 +84,11 @@ def each(suite):
 
 
 def run_tests(seconds, module, done, names):
-    """In the child: the tests of a module but those done; results go to descriptor 3's copy."""
+    """In the child: the tests of a module but those done. What they print themselves is no result."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    # A shell starts what runs in the background without it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from test import support
     support.use_resources = ["cpu", "network", "subprocess", "walltime"]
     support.verbose = False
@@ -100,8 +103,7 @@ def run_tests(seconds, module, done, names):
             continue
         if name not in done and (not names or name in names):
             wanted.addTest(test)
-    with support.saved_signals() if hasattr(support, "saved_signals") else tempfile.TemporaryDirectory():
-        wanted.run(result)
+    wanted.run(result)
     out.flush()
     # Threads that a failed test left behind keep no one waiting.
     sys.stderr.flush()
@@ -138,8 +140,10 @@ def main():
             done.add(running)
 
 
-if sys.argv[1] == "--child":
-    with open(sys.argv[4]) as file:
-        run_tests(float(sys.argv[2]), sys.argv[3], set(file.read().split("\n")), sys.argv[5:])
-else:
-    main()
+# Processes that multiprocessing starts read this file once more, by another name.
+if __name__ == "__main__":
+    if sys.argv[1] == "--child":
+        with open(sys.argv[4]) as file:
+            run_tests(float(sys.argv[2]), sys.argv[3], set(file.read().split("\n")), sys.argv[5:])
+    else:
+        main()
