@@ -5,6 +5,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 static ssize_t recv_first(int fd, void *data, size_t size, int flags)
 {
@@ -19,8 +21,19 @@ static ssize_t send_first(int fd, const void *data, size_t size, int flags)
 /* Most calls of a program are these two: theirs are called without a look. */
 struct real_calls real_calls = {.recv = recv_first, .send = send_first};
 
-static const char *const names[REAL_COUNT] = {
-#define CALL(name) [REAL_##name] = #name,
+/* Without pointers, each of which ld.so would have to move at every start of a program. */
+static const struct names {
+#define CALL(name) char name[sizeof #name];
+#include "preload/calls.def"
+#undef CALL
+} names = {
+#define CALL(name) #name,
+#include "preload/calls.def"
+#undef CALL
+};
+
+static const uint16_t name_offsets[REAL_COUNT] = {
+#define CALL(name) offsetof(struct names, name),
 #include "preload/calls.def"
 #undef CALL
 };
@@ -34,7 +47,7 @@ static int call_missing(void)
 void *real_bind(enum real_index index)
 {
 	int saved = errno;
-	void *call = dlsym(RTLD_NEXT, names[index]);
+	void *call = dlsym(RTLD_NEXT, (const char *)&names + name_offsets[index]);
 
 	if (!call)
 		call = (void *)call_missing;
