@@ -116,4 +116,30 @@ done
 for faulty in 'stream same: a reason' "stream same $road a reason" '-a line of no block' 'words'; do
 	like "$(judged same "$faulty")" '*not ok 1 - documented differences*differences:1: *' "and so is \"$faulty\""
 done
+
+# The table of README: lines that begin with a tab name programs with cases, or files.
+table_is_of_tests() {
+	table_status=0
+	sed -n 's/^\t//p' "$srcdir/tests/README" | grep -v '^Missing' | tr ';' '\n' >table
+	while read -r program cases; do
+		case $program in
+		*/*.sh) [ -e "$srcdir/tests/run/$program" ] || [ -e "$srcdir/tests/$program" ] ;;
+		*.sh) [ -e "$srcdir/tests/run/$program" ] ;;
+		unit/*) [ -e "$srcdir/tests/$program.c" ] ;;
+		*) [ -x "$programs/$program" ] ;;
+		esac || {
+			echo "no test \"$program\""
+			table_status=1
+			continue
+		}
+		for case in $(printf '%s\n' "$cases" | tr ',' ' '); do
+			"$programs/$program" -l | grep -qFx -e "$case" || {
+				echo "$program has no case \"$case\""
+				table_status=1
+			}
+		done
+	done <table
+	[ -s table ] && return $table_status
+}
+ok "README names tests that there are" table_is_of_tests
 finish
