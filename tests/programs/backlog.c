@@ -98,6 +98,25 @@ static void gives_up_at_the_limit(void)
 	end(child);
 }
 
+/* A duplicate was made: what was set on the socket is not to be forgotten. */
+static void gives_up_by_a_copy(void)
+{
+	const int fd = start();
+	const int copy = dup(fd);
+
+	limit_sending(fd, 400);
+	say_slow("connect", copy, here(0), 0.4, 0.4);
+}
+
+static void does_not_wait(void)
+{
+	const int fd = start();
+
+	set_nonblocking(fd, true);
+	say_slow("connect", fd, here(0), 0, 0);
+	say("no answer: %s", yes_no(!wait_for(fd, POLLOUT, 500)));
+}
+
 static void gives_up_after_the_last_try(void)
 {
 	const int fd = start();
@@ -189,6 +208,8 @@ int main(int argc, char **argv)
 		{"waits-for-room-within-a-limit", waits_for_room_within_a_limit},
 		{"bound-client-waits-for-room", bound_client_waits_for_room},
 		{"gives-up-at-the-limit", gives_up_at_the_limit},
+		{"gives-up-by-a-copy", gives_up_by_a_copy},
+		{"does-not-wait", does_not_wait},
 		{"gives-up-after-the-last-try", gives_up_after_the_last_try},
 		{"gives-up-after-the-users-time", gives_up_after_the_users_time},
 		{"restarted-after-a-signal", restarted_after_a_signal},

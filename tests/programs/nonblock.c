@@ -103,6 +103,19 @@ static void refused_by_epoll(void)
 	refused(BY_EPOLL);
 }
 
+/* What poll() shows of an attempt that was refused, before anybody asks for the error. */
+static void refused_events(void)
+{
+	const int fd = open_socket(SOCK_NONBLOCK);
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
+
+	say_call("connect", do_connect(fd, here(5)));
+	poll(&poll_fd, 1, 20000);
+	say("events:%s%s%s%s%s", poll_fd.revents & POLLIN ? " IN" : "", poll_fd.revents & POLLOUT ? " OUT" : "",
+	    poll_fd.revents & POLLERR ? " ERR" : "", poll_fd.revents & POLLHUP ? " HUP" : "",
+	    poll_fd.revents & POLLRDHUP ? " RDHUP" : "");
+}
+
 static void refused_blocking(void)
 {
 	struct place peer = {.len = sizeof(peer.sa)};
@@ -211,6 +224,7 @@ int main(int argc, char **argv)
 		{"refused-by-poll", refused_by_poll},
 		{"refused-by-select", refused_by_select},
 		{"refused-by-epoll", refused_by_epoll},
+		{"refused-events", refused_events},
 		{"refused-blocking", refused_blocking},
 		{"connect-again-when-connected", connect_again_when_connected},
 		{"connect-again-to-ask", connect_again_to_ask},
