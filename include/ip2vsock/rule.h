@@ -79,6 +79,9 @@ int rules_add(struct rules *rules, const struct rule *rule);
 int rules_add_host(struct rules *rules, const char *name, const struct in6_addr *ip, uint32_t cid,
 		   const struct rule_place *place, struct rule_place *before);
 
+/* Says before the first host how many there may be, so that tables need not grow. */
+void rules_expect_hosts(struct rules *rules, uint32_t count);
+
 /* What is done with an address that no rule matches. `error` is for TARGET_REJECT; 0 is ECONNREFUSED
  * for connect and EACCES for listen. The first call decides; returns false and the
  * place of the first in *before for later ones. */

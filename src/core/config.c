@@ -36,6 +36,8 @@ struct parser {
 	bool lost;		/* what is left of it cannot be understood */
 	bool nomem;
 	int complaints;
+	const char **names; /* of a host line, in lower case */
+	size_t names_count, names_room;
 	struct why why;
 	char why_buf[384];
 };
@@ -416,31 +418,47 @@ static void listen_read(struct parser *parser)
 	rule_read(parser, RULE_LISTEN);
 }
 
-/* The names of a host line: looked at first, added when the whole line is right. */
-static void host_names_check(struct parser *parser)
+static void name_keep(struct parser *parser, struct slice name)
+{
+	const char *copy = name_copy(parser, name);
+
+	if (parser->names_count == parser->names_room) {
+		size_t room = parser->names_room ? parser->names_room * 2 : 8;
+		const char **names = arena_alloc(parser->arena, room * sizeof(*names));
+
+		if (!names) {
+			parser->nomem = true;
+			return;
+		}
+		if (parser->names_count > 0)
+			memcpy(names, parser->names, parser->names_count * sizeof(*names));
+		parser->names = names;
+		parser->names_room = room;
+	}
+	parser->names[parser->names_count++] = copy;
+}
+
+/* The names of a host line: all are read before the first is added, because the line may be wrong. */
+static void host_names_read(struct parser *parser)
 {
 	struct slice name;
 	struct word word;
 
-	while (word_take(parser, &word))
-		if (!value_name(word.slice, &name, why_new(parser)))
+	parser->names_count = 0;
+	while (word_take(parser, &word)) {
+		if (value_name(word.slice, &name, why_new(parser)))
+			name_keep(parser, name);
+		else
 			complain_why(parser, &word);
+	}
 }
 
 static void host_names_add(struct parser *parser, const struct rule *rule)
 {
 	struct rule_place before;
-	struct slice name;
-	struct word word;
 
-	while (word_take(parser, &word)) {
-		const char *copy;
-
-		value_name(word.slice, &name, why_new(parser));
-		copy = name_copy(parser, name);
-		if (!copy)
-			return;
-		if (rules_add_host(parser->rules, copy, &rule->pattern.ip, rule->cid, &rule->place,
+	for (size_t i = 0; i < parser->names_count; i++) {
+		if (rules_add_host(parser->rules, parser->names[i], &rule->pattern.ip, rule->cid, &rule->place,
 				   &before) < 0) {
 			parser->nomem = true;
 			return;
@@ -496,7 +514,6 @@ static void host_read(struct parser *parser)
 		.place = place_here(parser),
 	};
 	struct word address, cid;
-	struct scanner names;
 
 	if (!word_need(parser, &address, "address is missing (host ADDRESS CID NAME...)"))
 		return;
@@ -506,8 +523,7 @@ static void host_read(struct parser *parser)
 		return;
 	if (!value_cid(cid.slice, RULE_CONNECT, &rule.cid, why_new(parser)))
 		complain_why(parser, &cid);
-	names = parser->source->scan;
-	host_names_check(parser);
+	host_names_read(parser);
 	if (!parser->faulty)
 		host_check(parser, &rule, &address);
 	if (parser->faulty || parser->nomem)
@@ -516,7 +532,6 @@ static void host_read(struct parser *parser)
 	rule_add(parser, &rule);
 	if (parser->faulty || parser->nomem)
 		return;
-	parser->source->scan = names;
 	host_names_add(parser, &rule);
 }
 
@@ -646,6 +661,23 @@ static bool include_check(struct parser *parser, const struct word *word, const 
 	return true;
 }
 
+/* How many lines of a text look like host statements. */
+static uint32_t hosts_count(const char *text, size_t length)
+{
+	const char *end = text + length;
+	uint32_t count = 0;
+
+	while (end - text > 4) {
+		const char *line_end = memchr(text, '\n', (size_t)(end - text));
+
+		count += memcmp(text, "host", 4) == 0;
+		if (!line_end)
+			break;
+		text = line_end + 1;
+	}
+	return count;
+}
+
 /* Reads a file and puts it before what is read now. False with errno, and nothing done. */
 static bool source_open(struct parser *parser, const char *path, struct source **out)
 {
@@ -659,6 +691,7 @@ static bool source_open(struct parser *parser, const char *path, struct source *
 	if (!source->text)
 		return false;
 	source->release = true;
+	rules_expect_hosts(parser->rules, hosts_count(source->text, source->length));
 	scanner_init(&source->scan, source->text, source->length);
 	*out = source;
 	return true;
@@ -774,6 +807,7 @@ int config_text(struct rules *rules, struct arena *arena, const char *source, co
 	struct parser parser = { .rules = rules, .arena = arena, .io = io, .source = &outermost };
 
 	scanner_init(&outermost.scan, text, length);
+	rules_expect_hosts(rules, hosts_count(text, length));
 	return sources_read(&parser);
 }
 

@@ -10,11 +10,21 @@
 #define STAND_IN_NET 0xc6130000u
 #define STAND_INS 65534u
 
-/* How many hosts there are is not known before the last: the tables grow with them, and sooner than
- * uthash lets them, because with many hosts each step along a chain is a cache miss. */
+/* With many hosts each step along a chain is a cache miss, and so is each element that moves when a table
+ * grows: tables begin with as many buckets as they will need, and grow sooner than uthash lets them. */
 #undef HASH_BKT_CAPACITY_THRESH
 #define HASH_BKT_CAPACITY_THRESH 6U
-static const unsigned buckets_log2 = 5;
+#define BUCKETS_LOG2_MIN 5u
+#define BUCKETS_LOG2_MAX 24u
+
+static unsigned buckets_for(uint32_t elements)
+{
+	unsigned log2 = BUCKETS_LOG2_MIN;
+
+	while (log2 < BUCKETS_LOG2_MAX && 1u << log2 < elements)
+		log2++;
+	return log2;
+}
 
 struct host_name {
 	UT_hash_handle hh; /* its key is the name */
@@ -58,6 +68,7 @@ static struct host_address *address_add(struct hosts *hosts, struct arena *arena
 					const struct rule_place *place)
 {
 	struct host_address *address = arena_alloc(arena, sizeof(*address));
+	unsigned buckets_log2 = buckets_for(hosts->expected);
 	uint32_t hash = ip_hash(ip);
 
 	if (!address)
@@ -83,6 +94,7 @@ static struct host_name *name_get(struct hosts *hosts, struct arena *arena, cons
 	size_t length = strlen(name);
 	uint32_t hash = hash_bytes(name, length);
 	struct host_name *entry = name_find(hosts, name, length, hash);
+	unsigned buckets_log2 = buckets_for(2 * hosts->expected); /* a long and a short one */
 
 	if (entry)
 		return entry;
@@ -105,6 +117,7 @@ static struct host_cid *cid_find(const struct hosts *hosts, uint32_t cid)
 static struct host_cid *cid_get(struct hosts *hosts, struct arena *arena, uint32_t cid)
 {
 	struct host_cid *entry = cid_find(hosts, cid);
+	unsigned buckets_log2 = buckets_for(hosts->expected);
 	uint32_t hash = hash_words(cid, 0);
 
 	if (entry)

@@ -18,6 +18,7 @@ struct hosts {
 	struct host_name *names;
 	struct host_address *addresses;
 	struct host_cid *cids;
+	uint32_t expected; /* how many addresses there may be: a guess that only costs time when it is wrong */
 };
 
 /* rules_add_host(), without the rules. `name` may be NULL. */

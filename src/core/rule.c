@@ -86,6 +86,11 @@ int rules_add_host(struct rules *rules, const char *name, const struct in6_addr 
 	return hosts_add(&rules->hosts, rules->arena, name, ip, cid, place, before);
 }
 
+void rules_expect_hosts(struct rules *rules, uint32_t count)
+{
+	rules->hosts.expected = count;
+}
+
 bool rules_set_default(struct rules *rules, enum target_kind kind, int error,
 		       const struct rule_place *place, struct rule_place *before)
 {

@@ -80,21 +80,20 @@ static const char *comment_skip(struct scanner *scanner)
 }
 
 /* Most bytes of most words: nothing that needs a closer look. */
-static bool is_plain(char c)
-{
-	return (unsigned char)c > ' ' && c != '"' && c != ';' && c != 0x7f;
-}
+static const bool is_plain[256] = {
+	['!'] = true, ['#' ... ':'] = true, ['<' ... '~'] = true, [0x80 ... 0xff] = true,
+};
 
 /* Reads over a word. */
 static void word_skip(struct scanner *scanner, const char **control, bool *quotes, bool *open)
 {
-	const char *at = scanner->at;
+	const char *at = scanner->at, *end = scanner->end;
 
 	*control = NULL;
 	*quotes = *open = false;
-	for (; at < scanner->end; at++) {
-		if (is_plain(*at))
-			continue;
+	for (; at < end; at++) {
+		while (at < end && is_plain[(unsigned char)*at])
+			at++;
 		if (line_ends(scanner, at))
 			break;
 		if (!*open && (*at == ' ' || *at == '\t' || *at == ';'))

@@ -31,11 +31,6 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-static bool is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /* Decimal digits only. Whatever does not fit is UINT64_MAX. */
 static bool number_read(struct slice slice, uint64_t *out)
 {
@@ -294,6 +289,11 @@ static bool v6_pattern(struct slice slice, struct rule_pattern *out, struct why 
 	return bits_check(slice, &out->ip, out->length, why);
 }
 
+static const bool is_name_byte[256] = {
+	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true,
+	['-'] = true, ['_'] = true, ['.'] = true,
+};
+
 bool value_name(struct slice slice, struct slice *out, struct why *why)
 {
 	struct slice name = slice;
@@ -303,9 +303,7 @@ bool value_name(struct slice slice, struct slice *out, struct why *why)
 	if (name.length > 1 && name.text[name.length - 1] == '.')
 		name.length--;
 	for (size_t i = 0; i < name.length; i++) {
-		char c = name.text[i];
-
-		if (!is_letter(c) && !is_digit(c) && c != '-' && c != '_' && c != '.')
+		if (!is_name_byte[(unsigned char)name.text[i]])
 			return fault(why, "", slice,
 				     " is not a name (letters, digits, \"-\", \"_\" and \".\")");
 	}

@@ -84,6 +84,45 @@ START_TEST(test_links_go_both_ways)
 }
 END_TEST
 
+/* More names on a line, and more lines, than tables begin with. */
+START_TEST(test_many_names)
+{
+	enum { LINES = 300, NAMES = 40 };
+	static char mapping_text[LINES * (20 + NAMES * 12)];
+	const struct rules *rules;
+	struct text text;
+
+	text_init(&text, mapping_text, sizeof(mapping_text));
+	for (unsigned line = 0; line < LINES; line++) {
+		text_str(&text, "host 10.0.");
+		text_uint(&text, line / 256);
+		text_str(&text, ".");
+		text_uint(&text, line % 256);
+		text_str(&text, " 3");
+		for (unsigned name = 0; name < NAMES; name++) {
+			text_str(&text, " n");
+			text_uint(&text, (line + name) % LINES);
+		}
+		text_str(&text, "\n");
+	}
+	rules = rules_of(mapping_text);
+	for (unsigned line = 0; line < LINES; line++) {
+		const struct ip_addr addr = ip_addr_from_v4(0x0a000000 + line, 0, AF_INET);
+		const struct host_link *link = rules_address(rules, &addr.ip);
+		unsigned names = 0, addresses = 0;
+
+		for (const struct host_link *at = link; at; at = host_link_next_name(at))
+			names++;
+		for (const struct host_link *at = rules_name(rules, host_link_name(link)); at;
+		     at = host_link_next_address(at))
+			addresses++;
+		ck_assert_uint_eq(names, NAMES);
+		ck_assert_uint_eq(addresses, NAMES);
+	}
+	arena_free(&arena);
+}
+END_TEST
+
 START_TEST(test_each_name_is_shown_once)
 {
 	static const char *const want[] = { "10.0.0.3 db.vm db later.vm", "[fd00::3] db.vm", "10.0.0.4 web.vm db",
@@ -301,6 +340,7 @@ END_TEST
 static void fill(TCase *tc)
 {
 	TABLE_TEST(test_links_go_both_ways, links);
+	tcase_add_test(tc, test_many_names);
 	tcase_add_test(tc, test_each_name_is_shown_once);
 	TABLE_TEST(test_address_is_ours, owners);
 	TABLE_TEST(test_name_that_nobody_knows, inventions);
