@@ -107,7 +107,25 @@ proxies() {
 	server_end "$python"
 }
 
+# A listener for each worker, all with SO_REUSEPORT.
+shares() {
+	configure shared.conf "server { listen 8014 reuseport; }"
+	start shared.log "$road" nginx -c "$work/shared.conf" -p "$work" -e stderr
+	nginx=$server
+	ready "nginx with reuseport answers over $road" "$road" 10.0.0.3 8014 || return
+	no_tcp "nginx with reuseport over $road" 10.0.0.3 8014
+	ok "20 curls at the same time are served with reuseport over $road" parallel 20 http://10.0.0.3:8014/part
+	old=$(pgrep -P "$nginx" | sort | tr '\n' ' ')
+	kill -HUP "$nginx"
+	ok "nginx with reuseport has new workers over $road" wait_for 20 workers_differ
+	ok "and goes on with reuseport over $road" parallel 20 http://10.0.0.3:8014/part
+	server_end "$nginx"
+	is "$(grep -E '\[(alert|crit|emerg|error)\]' shared.log)" '' "nothing to complain of with reuseport over $road"
+}
+
 for road in $ROADS; do
-	closed "$road" || serves
+	closed "$road" && continue
+	serves
+	shares
 done
 finish
