@@ -45,12 +45,15 @@ static void filter_install(struct filter *filter, uint32_t otherwise)
 		die("seccomp");
 }
 
-/* From here on only what moves data over descriptors there are. Anything else is SIGSYS. */
+/* From here on only what moves data over descriptors there are, and the calls that ask and set what they are, which
+ * programs have use for around shutdown(2). Anything else is SIGSYS. */
 static void allow_data_only(void)
 {
-	static const long calls[] = {SYS_read,	  SYS_write,   SYS_sendto, SYS_recvfrom, SYS_sendmsg,
-				     SYS_recvmsg, SYS_ppoll,   SYS_poll,   SYS_close,	 SYS_shutdown,
-				     SYS_dup,	  SYS_exit_group, SYS_rt_sigreturn};
+	static const long calls[] = {
+		SYS_read,      SYS_write, SYS_sendto,	  SYS_recvfrom,	  SYS_sendmsg,	   SYS_recvmsg,
+		SYS_ppoll,     SYS_poll,  SYS_close,	  SYS_shutdown,	  SYS_dup,	   SYS_exit_group,
+		SYS_rt_sigreturn, SYS_getsockopt, SYS_setsockopt, SYS_getpeername,
+	};
 	struct filter filter;
 
 	filter_begin(&filter);
@@ -186,6 +189,7 @@ static void no_files(void)
 	must_connect(pair.client, here(0));
 	write_all(must_accept(listener), "x", 1);
 	say("events: %d, data %d", epoll_wait(epoll, &event, 1, 10000), (int)event.data.u64);
+	_exit(0); /* what a sanitizer does at the end wants files */
 }
 
 /* What is there goes on; a connection to come is another matter. */
