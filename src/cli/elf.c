@@ -336,7 +336,6 @@ const char *elf_architecture(const struct elf *elf, char buf[ELF_ARCHITECTURE_SI
 		{EM_386, "x86"},	{EM_X86_64, "x86-64"}, {EM_ARM, "ARM"},	      {EM_AARCH64, "ARM"},
 		{EM_RISCV, "RISC-V"},	{EM_PPC64, "PowerPC"}, {EM_PPC, "PowerPC"},   {EM_S390, "s390"},
 		{EM_MIPS, "MIPS"},	{EM_SPARC, "SPARC"},   {EM_SPARCV9, "SPARC"}, {EM_68K, "m68k"},
-		{EM_LOONGARCH, "LoongArch"},
 	};
 	const char *order = elf->is_big ? ", big-endian" : "";
 	int bits = elf->is_wide ? 64 : 32;

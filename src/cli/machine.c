@@ -129,8 +129,9 @@ static void cid_look(struct doctor *doctor, struct machine *machine)
 	machine->cid = CID_UNKNOWN;
 	if (fd < 0) {
 		finding_note("own CID: not known, /dev/vsock: %s; %s%s", strerror(errno), advice,
-			     errno == EACCES || errno == EPERM ? " (the udev rule KERNEL==\"vsock\", MODE=\"0666\" opens it)"
-							       : "");
+			     errno != EACCES && errno != EPERM
+				     ? ""
+				     : " (the udev rule KERNEL==\"vsock\", MODE=\"0666\" opens it)");
 		return;
 	}
 	if (ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &machine->cid) < 0)

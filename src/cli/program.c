@@ -142,7 +142,7 @@ static bool is_env(const char *path)
 	return strcmp(slash ? slash + 1 : path, "env") == 0;
 }
 
-/* Whether exec makes this a process that does not trust its environment: AT_SECURE, see getauxval(3), capabilities(7). */
+/* Whether exec makes this a process that does not trust its environment: AT_SECURE, getauxval(3), capabilities(7). */
 static enum obstacle obstacle_of_file(const char *path)
 {
 	struct statvfs fs;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A program as exec would start it: the file, what runs it if it is a script, and what keeps the library out of it. */
+/* A program as exec would start it: the file, what runs a script, and what keeps the library out. */
 #ifndef IP2VSOCK_PROGRAM_H
 #define IP2VSOCK_PROGRAM_H
 
