@@ -63,7 +63,7 @@ packages="gcc make autoconf automake libtool pkg-config check uthash-dev clang l
 valgrind strace qemu-system-x86 busybox-static kmod cpio curl python3 nginx-light redis-server redis-tools
 postgresql postgresql-contrib iperf3 openssh-server openssh-client rsync iproute2 util-linux procps systemd
 musl-tools liburing-dev libcap2-bin gron libjemalloc2 libtcmalloc-minimal4
-libpython3.11-testsuite dpkg-dev"
+libpython3.11-testsuite dpkg-dev memcached"
 
 missing_packages()
 {
