@@ -17,7 +17,7 @@ source_lists() {
 	# shellcheck disable=SC2016 # they are apt's
 	apt-get indextargets --format 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(REPO_URI) $(CODENAME) $(COMPONENT)' \
 		'Created-By: Packages' | grep -F debian | sort -u >"$SOURCES/apt/parts/sources.list"
-	source_apt update -q && touch "$SOURCES/apt/ready"
+	source_apt -o APT::Update::Error-Mode=any update -q && touch "$SOURCES/apt/ready"
 }
 
 # PACKAGE: sets $source, where its source is, or $source_problem.
