@@ -153,14 +153,14 @@ is "$("$IP2VSOCK" -c 3 printf %s --strict)" --strict 'and so does the first word
 wait $!
 is "$(cat out)" "$!" 'the wrapper becomes the program'
 printf '#!/bin/sh\n' >setuid-script
-cp "$(command -v true)" setuid
+cp "$(command -v env)" setuid
 if [ "$(id -u)" = 0 ] && chown 65534 setuid setuid-script && chmod 4755 setuid setuid-script; then
 	reason='./setuid is set-user-ID or set-group-ID and runs without preloaded libraries: its sockets are not retargeted'
-	is "$(told "$IP2VSOCK" -c 3 ./setuid)" "ip2vsock: warning: $reason
+	is "$(told "$IP2VSOCK" -c 3 ./setuid true)" "ip2vsock: warning: $reason
 status 0" "somebody else's set-user-ID program is warned of"
-	is "$(told "$IP2VSOCK" -c 3 --strict ./setuid)" "ip2vsock: --strict: $reason
+	is "$(told "$IP2VSOCK" -c 3 --strict ./setuid true)" "ip2vsock: --strict: $reason
 status 125" 'and with --strict refused'
-	is "$(told "$IP2VSOCK" -c 3 -q ./setuid; IP2VSOCK_LOG=off told "$IP2VSOCK" -c 3 ./setuid)" 'status 0
+	is "$(told "$IP2VSOCK" -c 3 -q ./setuid true; IP2VSOCK_LOG=off told "$IP2VSOCK" -c 3 ./setuid true)" 'status 0
 status 0' 'nothing is said when nothing is to be logged'
 	is "$(told "$IP2VSOCK" -c 3 ./setuid-script)" 'status 0' 'a script is not set-user-ID, whatever its mode'
 else
