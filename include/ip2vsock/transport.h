@@ -21,7 +21,7 @@ struct transport {
 	 * copies it to the new socket. */
 	int mark_level, mark_option;
 	bool mark_inherited;
-	/* The 64-bit option that is the size of the window; 0: SO_SNDBUF is. */
+	/* The 64-bit option that is the size of the window; level 0: SO_SNDBUF is. */
 	int window_level, window_option;
 	/* The struct timeval option that limits how long connect(2) waits. With `background` a non-blocking one
 	 * goes on in the background that long; without, it is over at once. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* socket: remembers that a number is now a fresh TCP or UDP socket; bindresvport: that it is bound; sockatmark. */
+#include "preload/chosen.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -39,6 +40,18 @@ static unsigned hint_of(int domain, int type, int protocol)
 	return hint;
 }
 
+/* SO_PROTOCOL is to tell it after the swap as well; all else is as with TCP. */
+static void multipath_note(int fd)
+{
+	static const int protocol = IPPROTO_MPTCP;
+
+	if (!(hint_get(fd) & HINT_STREAM))
+		return;
+	chosen_drop(fd);
+	chosen_add(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof protocol);
+	hint_add(fd, HINT_OPTIONS);
+}
+
 HOOK int socket(int domain, int type, int protocol)
 {
 	static bool bound;
@@ -52,6 +65,8 @@ HOOK int socket(int domain, int type, int protocol)
 	if (fd >= 0) {
 		hint_clear(fd);
 		hint_set(fd, hint_of(domain, type, protocol));
+		if (protocol == IPPROTO_MPTCP)
+			multipath_note(fd);
 	}
 	return fd;
 }

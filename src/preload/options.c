@@ -96,7 +96,7 @@ int option_set_buffer(int fd, int option, const void *value, socklen_t size)
 	if (REAL(setsockopt)(fd, SOL_SOCKET, option, value, size) < 0)
 		return -1;
 	transport = transport_of(socket_domain(fd));
-	if (transport && transport->window_option)
+	if (transport && transport->window_level)
 		window_set(fd, transport);
 	return 0;
 }
@@ -112,7 +112,7 @@ void option_set_lowat(int fd, const void *value, socklen_t size)
 	if (size < sizeof least)
 		return;
 	memcpy(&least, value, sizeof least);
-	if (!transport || !transport->window_option ||
+	if (!transport || !transport->window_level ||
 	    REAL(getsockopt)(fd, transport->window_level, transport->window_option, &window, &window_size) < 0)
 		window = (uint64_t)option_int(fd, SOL_SOCKET, SO_RCVBUF) / 2;
 	if (least < 0 || (uint64_t)least > window / 2)

@@ -3,7 +3,12 @@
 #define _GNU_SOURCE 1
 #include "common.h"
 
+#include <linux/capability.h>
+#include <linux/filter.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
 
 static const struct {
 	const char *name;
@@ -250,6 +255,290 @@ static void window_can_be_chosen(void)
 	say_talk("talk", pair.client, pair.server);
 }
 
+/* A program's own filter is neither lost nor mixed up with anything else. */
+static void say_filter(const char *who, int fd)
+{
+	struct sock_filter code[64];
+	socklen_t count = N_ELEMENTS(code);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, code, &count) < 0)
+		say("%s: %s", who, error_name(errno));
+	else
+		say("%s: %u instructions, first %04x %d %d %u", who, (unsigned)count, count ? code[0].code : 0u,
+		    count ? code[0].jt : 0, count ? code[0].jf : 0, count ? code[0].k : 0u);
+}
+
+static int attach(int fd, unsigned keep)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+		BPF_STMT(BPF_RET | BPF_K, keep),
+	};
+	struct sock_fprog program = {N_ELEMENTS(code), code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+static void filters_of_the_program(void)
+{
+	const int listener = listen_at(here(0), 8), fd = open_socket(0), one = 1;
+	int server;
+
+	say_call("attach", attach(fd, 0xffffffff));
+	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 77);
+	must_connect(fd, here(0));
+	server = must_accept(listener);
+	say_filter("set before connect", fd);
+	say("TCP_KEEPIDLE %d", option(fd, IPPROTO_TCP, TCP_KEEPIDLE));
+	say_names("client", fd);
+	say_filter("none", server);
+	say_call("detach none", setsockopt(server, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof(one)));
+	say_call("attach another", attach(fd, 0xfffffffe));
+	say_filter("another", fd);
+	say_call("detach", setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof(one)));
+	say_filter("detached", fd);
+	say("TCP_KEEPIDLE %d", option(fd, IPPROTO_TCP, TCP_KEEPIDLE));
+	say_call("attach", attach(fd, 0xffffffff));
+	say_call("lock", setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &one, sizeof(one)));
+	say_call("attach when locked", attach(fd, 0xffffffff));
+	say_call("detach when locked", setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof(one)));
+	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 78);
+	say("TCP_KEEPIDLE %d", option(fd, IPPROTO_TCP, TCP_KEEPIDLE));
+	say_talk("talk", fd, server);
+}
+
+/* How much can be written until EAGAIN, roughly: how much more is the kernel's business. */
+static void say_room(const char *who, int from)
+{
+	static char bytes[4096];
+	size_t sent = 0;
+	ssize_t n;
+
+	while ((n = send(from, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+		sent += (size_t)n;
+	say("%s: %s", who, sent < 60000 ? "little" : sent < 150000 ? "more" : "much");
+}
+
+static void sizes_set_the_window(void)
+{
+	static const struct {
+		const char *name;
+		int size;
+	} sizes[] = {{"not set", 0}, {"4 KiB", 4096}, {"4 MiB", 4 << 20}};
+
+	for (unsigned i = 0; i < N_ELEMENTS(sizes); i++) {
+		const int listener = open_socket(0), client = open_socket(0), size = sizes[i].size, one = 1;
+		int server;
+
+		set_option(listener, SOL_SOCKET, SO_REUSEADDR, one);
+		if (size) {
+			set_option(listener, SOL_SOCKET, SO_RCVBUF, size);
+			set_option(listener, SOL_SOCKET, SO_SNDBUF, size);
+			set_option(client, SOL_SOCKET, SO_RCVBUF, size);
+			set_option(client, SOL_SOCKET, SO_SNDBUF, size);
+		}
+		if (do_bind(listener, here(i)) < 0 || listen(listener, 8) < 0)
+			die("listen");
+		must_connect(client, here(i));
+		server = must_accept(listener);
+		say("%s", sizes[i].name);
+		if (size)
+			say("accepted: SO_RCVBUF %d, SO_SNDBUF %d", option(server, SOL_SOCKET, SO_RCVBUF),
+			    option(server, SOL_SOCKET, SO_SNDBUF));
+		say_room("client writes", client);
+		say_room("server writes", server);
+		close(client);
+		close(server);
+		close(listener);
+	}
+}
+
+static void sizes_of_a_connection(void)
+{
+	const struct pair pair = connect_pair(0);
+
+	set_option(pair.client, SOL_SOCKET, SO_SNDBUF, 4096);
+	set_option(pair.server, SOL_SOCKET, SO_RCVBUF, 4096);
+	say_room("client writes", pair.client);
+}
+
+static void say_info(const char *who, int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	unsigned char all[1024];
+	socklen_t length = sizeof(all);
+
+	memset(&info, 0xa5, sizeof(info));
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		die("TCP_INFO");
+	memset(all, 0xa5, sizeof(all));
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, all, &length) < 0)
+		die("TCP_INFO");
+	say("%s: length %u of %u, state %d, written %s", who, (unsigned)len, (unsigned)length, info.tcpi_state,
+	    yes_no(memchr(&info, 0xa5, sizeof(info)) == NULL && all[length] == 0xa5));
+	if (info.tcpi_state == TCP_ESTABLISHED)
+		say("%s: mss %s, rtt %s, rttvar %s, cwnd %s, pmtu %s, advmss %s, rcv_space %s, rto %s, options %s", who,
+		    yes_no(info.tcpi_snd_mss > 500), yes_no(info.tcpi_rtt > 0 && info.tcpi_rtt < 10000000),
+		    yes_no(info.tcpi_rttvar > 0), yes_no(info.tcpi_snd_cwnd > 0), yes_no(info.tcpi_pmtu > 500),
+		    yes_no(info.tcpi_advmss > 500), yes_no(info.tcpi_rcv_space > 0), yes_no(info.tcpi_rto > 0),
+		    yes_no(info.tcpi_options & TCPI_OPT_SACK));
+	if (info.tcpi_state == TCP_LISTEN)
+		say("%s: waiting %u, limit %s", who, info.tcpi_unacked, yes_no(info.tcpi_sacked > 0));
+}
+
+static void info(void)
+{
+	const int listener = listen_at(here(0), 8), fd = open_socket(0);
+	int server;
+
+	say_info("fresh", fd);
+	say_info("listener", listener);
+	must_connect(fd, here(0));
+	wait_for(listener, POLLIN, 5000);
+	say_info("listener", listener);
+	server = must_accept(listener);
+	say_info("client", fd);
+	say_info("server", server);
+	shutdown(fd, SHUT_WR);
+	wait_for(server, POLLIN, 5000);
+	poll(NULL, 0, 50); /* for the acknowledgement */
+	say_info("client after SHUT_WR", fd);
+	say_info("server whose peer is done", server);
+	shutdown(server, SHUT_WR);
+	wait_for(fd, POLLHUP, 5000);
+	say_info("server that is done as well", server);
+}
+
+/* Closing does not wait, and what was set is seen. */
+static void linger(void)
+{
+	const struct pair pair = connect_pair(0);
+	struct linger value = {1, 5};
+	struct timespec before, after;
+	socklen_t len = sizeof(value);
+
+	say_call("SO_LINGER", setsockopt(pair.client, SOL_SOCKET, SO_LINGER, &value, sizeof(value)));
+	memset(&value, 0, sizeof(value));
+	getsockopt(pair.client, SOL_SOCKET, SO_LINGER, &value, &len);
+	say("reads %d %d, length %u", value.l_onoff, value.l_linger, (unsigned)len);
+	if (write(pair.client, "x", 1) != 1)
+		die("write");
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	close(pair.client);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	say("at once: %s", yes_no(after.tv_sec - before.tv_sec < 3));
+	say("the peer reads %d", (int)read(pair.server, &(char){0}, 1));
+}
+
+/* More than a window, and as much as it: reading goes on as it can. */
+static void lowest_count(void)
+{
+	const struct pair pair = connect_pair(0);
+	static char bytes[8192];
+
+	set_option(pair.server, SOL_SOCKET, SO_RCVLOWAT, 3000);
+	say("SO_RCVLOWAT %d", option(pair.server, SOL_SOCKET, SO_RCVLOWAT));
+	if (write(pair.client, bytes, 2000) != 2000)
+		die("write");
+	say("2000 of 3000: %s", yes_no(wait_for(pair.server, POLLIN, 300)));
+	if (write(pair.client, bytes, 2000) != 2000)
+		die("write");
+	say("4000 of 3000: %s", yes_no(wait_for(pair.server, POLLIN, 5000)));
+	say("read %d", (int)recv(pair.server, bytes, sizeof(bytes), 0));
+	say_call("a huge one", setsockopt(pair.server, SOL_SOCKET, SO_RCVLOWAT, &(int){262144}, sizeof(int)));
+	shutdown(pair.client, SHUT_WR);
+	say("read %d", (int)recv(pair.server, bytes, sizeof(bytes), 0));
+}
+
+static void multipath(void)
+{
+	const int listener = listen_at(here(0), 8);
+	const int fd = socket(here_family, SOCK_STREAM, 262 /* IPPROTO_MPTCP */);
+
+	if (fd < 0) {
+		say("socket: %s", error_name(errno));
+		return;
+	}
+	say("fresh: SO_PROTOCOL %d", option(fd, SOL_SOCKET, SO_PROTOCOL));
+	must_connect(fd, here(0));
+	say("connected: SO_PROTOCOL %d", option(fd, SOL_SOCKET, SO_PROTOCOL));
+	say("accepted: SO_PROTOCOL %d", option(must_accept(listener), SOL_SOCKET, SO_PROTOCOL));
+}
+
+/* Of unknown history: everything is compared. */
+static void set_through_a_duplicate(void)
+{
+	const int listener = listen_at(here(0), 8), fd = open_socket(0), copy = dup(fd);
+	const struct timeval limit = {3, 0};
+
+	set_option(copy, IPPROTO_TCP, TCP_KEEPIDLE, 77);
+	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_option(fd, SOL_SOCKET, SO_RCVBUF, 20000);
+	set_option(copy, SOL_SOCKET, SO_TIMESTAMP, 1);
+	set_option(copy, SOL_SOCKET, SO_REUSEADDR, 1);
+	set_option(copy, IPPROTO_TCP, TCP_NODELAY, 1);
+	setsockopt(copy, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	must_connect(fd, here(0));
+	say("%d %d %d %d %d %d %d", option(fd, IPPROTO_TCP, TCP_KEEPIDLE), option(fd, SOL_SOCKET, SO_KEEPALIVE),
+	    option(fd, SOL_SOCKET, SO_RCVBUF), option(fd, SOL_SOCKET, SO_TIMESTAMP),
+	    option(fd, SOL_SOCKET, SO_REUSEADDR), option(fd, IPPROTO_TCP, TCP_NODELAY),
+	    option(copy, SOL_SOCKET, SO_RCVTIMEO));
+	close(must_accept(listener));
+}
+
+/* More than fit anywhere but the kernel, on one socket. */
+static void all_at_once(void)
+{
+	static const int levels[] = {IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6};
+	const int listener = listen_at(here(0), 8), fd = open_socket(0);
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+
+	if (syscall(SYS_capset, &header, none) < 0)
+		die("capset");
+	for (size_t i = 0; i < N_ELEMENTS(levels); i++)
+		for (int number = 1; number < 100; number++)
+			if (levels[i] != IPPROTO_TCP || (number != TCP_FASTOPEN_CONNECT && number != TCP_MAXSEG &&
+							 number != TCP_QUICKACK && number != TCP_WINDOW_CLAMP))
+				setsockopt(fd, levels[i], number, &(int){1}, sizeof(int));
+	must_connect(fd, here(0));
+	for (size_t i = 0; i < N_ELEMENTS(levels); i++)
+		for (int number = 1; number < 80; number++) {
+			const int value = option(fd, levels[i], number);
+
+			/* Together with others these two tell of the last packet. */
+			if (levels[i] == IPPROTO_IPV6 && (number == IPV6_MULTICAST_IF || number == IPV6_MULTICAST_HOPS))
+				continue;
+			if (value == 1)
+				say("level %d, option %d: 1", levels[i], number);
+		}
+	close(must_accept(listener));
+}
+
+/* A descriptor that is connected again has what was set the first time. */
+static void over_a_failed_connect(void)
+{
+	const int fd = open_socket(0);
+	int listener;
+
+	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 77);
+	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_option(fd, SOL_SOCKET, SO_SNDBUF, 30000);
+	say_call("refused", do_connect(fd, here(3)));
+	listener = listen_at(here(0), 8);
+	must_connect(fd, here(0));
+	say("%d %d %d", option(fd, IPPROTO_TCP, TCP_KEEPIDLE), option(fd, SOL_SOCKET, SO_KEEPALIVE),
+	    option(fd, SOL_SOCKET, SO_SNDBUF));
+	close(must_accept(listener));
+	say_call("dissolve", connect(fd, &(struct sockaddr){.sa_family = AF_UNSPEC}, sizeof(struct sockaddr)));
+	say("%d %d", option(fd, IPPROTO_TCP, TCP_KEEPIDLE), option(fd, SOL_SOCKET, SO_KEEPALIVE));
+	set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+	must_connect(fd, here(0));
+	say("%d %d %d", option(fd, IPPROTO_TCP, TCP_KEEPIDLE), option(fd, SOL_SOCKET, SO_KEEPALIVE),
+	    option(fd, SOL_SOCKET, SO_OOBINLINE));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
@@ -266,6 +555,16 @@ int main(int argc, char **argv)
 		{"terminal-or-not", terminal_or_not},
 		{"ioctls", ioctls},
 		{"window-can-be-chosen", window_can_be_chosen},
+		{"filters-of-the-program", filters_of_the_program},
+		{"sizes-set-the-window", sizes_set_the_window},
+		{"sizes-of-a-connection", sizes_of_a_connection},
+		{"info", info},
+		{"linger", linger},
+		{"lowest-count", lowest_count},
+		{"multipath", multipath},
+		{"set-through-a-duplicate", set_through_a_duplicate},
+		{"all-at-once", all_at_once},
+		{"over-a-failed-connect", over_a_failed_connect},
 	};
 
 	return RUN_CASES(cases, argc, argv);
