@@ -96,4 +96,26 @@ nonblock: ECONNREFUSED
 udp-sendto: ECONNREFUSED
 udp-sendmsg: ECONNREFUSED
 udp-sendmmsg: ECONNREFUSED" "--strict refuses what no rule matches"
+# --- another library whose connect and close are made of syscall(), before ours and behind it
+
+cat >made.c <<'END'
+#define _GNU_SOURCE
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int connect(int fd, const struct sockaddr *sa, socklen_t len) { return (int)syscall(SYS_connect, fd, sa, len); }
+int close(int fd) { return (int)syscall(SYS_close, fd); }
+END
+if ${CC:-cc} -shared -fPIC -o made.so made.c 2>/dev/null; then
+	for preload in "$library:$work/made.so" "$work/made.so:$library"; do
+		is "$(env LD_PRELOAD="$preload" IP2VSOCK_REALM="$realm" IP2VSOCK_FILE="$map" timeout 60 "$programs/calls" usual-names 10.0.0.3 9990 2>&1 |
+			grep -E '^(connect|send|recv|close|end)')" "connect: ok
+send 5
+recv 5: hello
+close: ok
+end 0" "a connect made of syscall(), in the order $(printf '%s' "$preload" | sed 's|[^:]*/||g')"
+	done
+else
+	skip 'a connect made of syscall()' 'no compiler'
+fi
 finish
