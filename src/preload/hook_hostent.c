@@ -64,7 +64,10 @@ static bool judge_failure(const char *name, int family, int error, struct host_a
 	if (error != HOST_NOT_FOUND && error != TRY_AGAIN && error != NO_RECOVERY)
 		return false;
 	*answer = (struct host_answer){.rules = rules, .name = name, .family = family};
-	return name_invent(rules, RULE_TCP, name, 0, family, &answer->ip);
+	if (!name_invent(rules, RULE_TCP, name, 0, family, &answer->ip))
+		return false;
+	name_invented_log(name, &answer->ip);
+	return true;
 }
 
 /* The calls that return memory of libc's. Each has a room of its own, as in libc; it grows, and none is

@@ -150,7 +150,10 @@ static bool answer_invented(const struct rules *rules, const char *name, struct 
 		query_drop(query);
 		return false;
 	}
-	return query_end(query, name, result) == 0;
+	if (query_end(query, name, result))
+		return false;
+	name_invented_log(name, &ip);
+	return true;
 }
 
 HOOK int getaddrinfo(const char *restrict name, const char *restrict service,

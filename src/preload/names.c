@@ -34,7 +34,7 @@ static bool is_own_name(const char *name)
 	return own.nodename[length] == '\0' || own.nodename[length] == '.';
 }
 
-static void log_invented(const char *name, const struct in6_addr *ip)
+void name_invented_log(const char *name, const struct in6_addr *ip)
 {
 	char buf[512], address[NUMERIC_SIZE];
 	struct text text;
@@ -52,11 +52,8 @@ static void log_invented(const char *name, const struct in6_addr *ip)
 bool name_invent(const struct rules *rules, enum rule_protocol protocol, const char *name, uint16_t port,
 		 int family, struct in6_addr *out)
 {
-	if (is_own_name(name) ||
-	    !rules_invent_address(rules, protocol, name, port, family == AF_INET6 ? AF_INET6 : AF_INET, out))
-		return false;
-	log_invented(name, out);
-	return true;
+	return !is_own_name(name) && rules_invent_address(rules, protocol, name, port,
+							  family == AF_INET6 ? AF_INET6 : AF_INET, out);
 }
 
 bool ip_from(const void *address, socklen_t size, int family, struct in6_addr *out)

@@ -13,6 +13,8 @@ const struct rules *names_rules(void);
 /* rules_invent_address() for a name that the real resolver has not found; false for this host's own. */
 bool name_invent(const struct rules *rules, enum rule_protocol protocol, const char *name, uint16_t port,
 		 int family, struct in6_addr *out);
+/* One line for the user, at info level: the program was given this address. */
+void name_invented_log(const char *name, const struct in6_addr *ip);
 
 /* The address of an in_addr or in6_addr as the mapping holds it; false for another family or size. */
 bool ip_from(const void *address, socklen_t size, int family, struct in6_addr *out);

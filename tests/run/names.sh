@@ -157,6 +157,10 @@ for rules in 'connect *:* inet' 'connect *:* reject' "connect *:* inet; $every" 
 	is "$(ask "$rules" db.vm)" EAI_NONAME "not with: $rules"
 done
 
+is "$(IP2VSOCK_LOG=info ask "$every" db.vm inet 80 | sed 's/[0-9][0-9]*\]/PID]/')" \
+	"ip2vsock[PID]: nobody knows \"db.vm\", a rule for every address takes it: $invented
+$invented" "the log says so, once"
+
 set -- nosuch.invalid invalid 1.2.3.4. 1.2.3.256 0x7f.2.x..y a..b .vm 'a b' '' "$(uname -n)" \
 	"$(printf '%063d.%064d.vm' 0 0)" x.localhost
 is "$(ask_each "$every" "$@")" "$(ask_each "$host" "$@")" "never invented: $*"
