@@ -79,9 +79,16 @@ HOOK int dup(int fd)
 	return duplicated(fd, REAL(dup)(fd));
 }
 
-HOOK int dup2(int fd, int copy)
+static __attribute__((noinline)) int dup2_followed(int fd, int copy)
 {
 	return duplicated(fd, REAL(dup2)(fd, copy));
+}
+
+HOOK int dup2(int fd, int copy)
+{
+	__typeof__(dup2) *real = REAL_BOUND(dup2);
+
+	return real && !hint_get(fd) && !hint_get(copy) ? real(fd, copy) : dup2_followed(fd, copy);
 }
 
 HOOK_ALIAS(__dup2, dup2)

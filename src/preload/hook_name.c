@@ -62,7 +62,17 @@ static bool peer_name_show(int fd, struct ip_addr *out, bool *over)
 }
 
 /* The real answer came first: only a name of another family, or one too short to tell, is looked at. */
-static int name_answer(int fd, bool peer, struct sockaddr *addr, socklen_t *len, socklen_t room)
+static inline bool is_ip_name(const struct sockaddr *addr, socklen_t room)
+{
+	sa_family_t family = AF_UNSPEC;
+
+	if (room >= sizeof family)
+		memcpy(&family, addr, sizeof family);
+	return family == AF_INET || family == AF_INET6;
+}
+
+static __attribute__((noinline)) int name_answer(int fd, bool peer, struct sockaddr *addr, socklen_t *len,
+						 socklen_t room)
 {
 	int saved = errno;
 	sa_family_t family = AF_UNSPEC;
@@ -71,7 +81,7 @@ static int name_answer(int fd, bool peer, struct sockaddr *addr, socklen_t *len,
 
 	if (room >= sizeof family)
 		memcpy(&family, addr, sizeof family);
-	if (family != AF_INET && family != AF_INET6 && (family == AF_UNSPEC || transport_of(family)) &&
+	if ((family == AF_UNSPEC || transport_of(family)) &&
 	    (peer ? peer_name_show(fd, &shown, &over) : own_name_show(fd, &shown))) {
 		struct sockaddr_storage sa;
 		socklen_t sa_len = ip_addr_write(&shown, &sa);
@@ -93,7 +103,7 @@ HOOK int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *restrict
 
 	if (REAL(getsockname)(fd, addr, len) < 0)
 		return -1;
-	return name_answer(fd, false, addr, len, room);
+	return is_ip_name(addr, room) ? 0 : name_answer(fd, false, addr, len, room);
 }
 
 /*
@@ -124,7 +134,7 @@ HOOK int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict
 	int saved = errno;
 
 	if (REAL(getpeername)(fd, addr, len) == 0)
-		return name_answer(fd, true, addr, len, room);
+		return is_ip_name(addr, room) ? 0 : name_answer(fd, true, addr, len, room);
 	if (errno != ENOTCONN)
 		return -1;
 	if (!peer_remembered(fd, &shown)) {

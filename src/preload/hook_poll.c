@@ -4,11 +4,18 @@
 #include "preload/real.h"
 #include "preload/remember.h"
 
-HOOK int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+static __attribute__((noinline)) int followed(int epfd, int op, int fd, struct epoll_event *event)
 {
 	int result = REAL(epoll_ctl)(epfd, op, fd, event);
 
-	if (hint_get(fd) & HINT_PENDING && result == 0)
+	if (result == 0 && hint_get(fd) & HINT_PENDING)
 		epoll_note_follow(epfd, op, fd, event);
 	return result;
+}
+
+HOOK int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	__typeof__(epoll_ctl) *real = REAL_BOUND(epoll_ctl);
+
+	return real && !(hint_get(fd) & HINT_PENDING) ? real(epfd, op, fd, event) : followed(epfd, op, fd, event);
 }

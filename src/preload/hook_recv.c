@@ -90,7 +90,8 @@ HOOK ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 	return recv_plain(fd, data, size, flags);
 }
 
-static ssize_t recvfrom_named(int fd, void *data, size_t size, int flags, struct sockaddr *from, socklen_t *len)
+static __attribute__((noinline)) ssize_t recvfrom_named(int fd, void *data, size_t size, int flags,
+							 struct sockaddr *from, socklen_t *len)
 {
 	struct place place;
 	ssize_t got;
@@ -106,7 +107,8 @@ static ssize_t recvfrom_named(int fd, void *data, size_t size, int flags, struct
 	return got;
 }
 
-static ssize_t recvfrom_flagged(int fd, void *data, size_t size, int flags, struct sockaddr *from, socklen_t *len)
+static __attribute__((noinline)) ssize_t recvfrom_flagged(int fd, void *data, size_t size, int flags,
+							   struct sockaddr *from, socklen_t *len)
 {
 	struct iovec part = {data, size};
 	struct msghdr message = {.msg_name = from, .msg_namelen = *len, .msg_iov = &part, .msg_iovlen = 1};

@@ -108,14 +108,12 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
 
 HOOK_ALIAS(__send, send)
 
-HOOK ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t len)
+static __attribute__((noinline)) ssize_t sendto_named(int fd, const void *data, size_t size, int flags,
+						       const struct sockaddr *to, socklen_t len)
 {
 	struct ip_addr addr;
-	enum road road;
+	enum road road = road_of(fd, to, len, flags, &addr);
 
-	if (!to)
-		return send_plain(fd, data, size, flags);
-	road = road_of(fd, to, len, flags, &addr);
 	if (road == ROAD_REAL) {
 		ssize_t sent = REAL(sendto)(fd, data, size, flags, to, len);
 
@@ -125,6 +123,11 @@ HOOK ssize_t sendto(int fd, const void *data, size_t size, int flags, const stru
 		return -1;
 	}
 	return send_plain(fd, data, size, flags & ~MSG_FASTOPEN);
+}
+
+HOOK ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t len)
+{
+	return to ? sendto_named(fd, data, size, flags, to, len) : send_plain(fd, data, size, flags);
 }
 
 static ssize_t message_send(int fd, const struct msghdr *message, int flags)

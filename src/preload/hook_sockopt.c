@@ -55,7 +55,7 @@ static void follow(int fd, unsigned hint, int level, int option, const void *val
 	}
 }
 
-HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+static __attribute__((noinline)) int option_set(int fd, int level, int option, const void *value, socklen_t size)
 {
 	const struct transport *transport = NULL;
 	unsigned hint = hint_get(fd);
@@ -89,6 +89,14 @@ HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t 
 	}
 	errno = saved;
 	return 0;
+}
+
+HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+{
+	__typeof__(setsockopt) *real = REAL_BOUND(setsockopt);
+
+	return real && option_is_native(level, option) && !hint_get(fd) ? real(fd, level, option, value, size)
+								   : option_set(fd, level, option, value, size);
 }
 
 HOOK_ALIAS(__setsockopt64, setsockopt)
@@ -140,7 +148,8 @@ static bool answer_correct(int fd, int option, int *number)
 	}
 }
 
-HOOK int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
+static __attribute__((noinline)) int option_get(int fd, int level, int option, void *restrict value,
+						  socklen_t *restrict size)
 {
 	unsigned hint = hint_get(fd);
 	socklen_t room = size ? *size : 0;
@@ -169,6 +178,14 @@ HOOK int getsockopt(int fd, int level, int option, void *restrict value, socklen
 	if (result == 0)
 		errno = saved;
 	return result;
+}
+
+HOOK int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
+{
+	__typeof__(getsockopt) *real = REAL_BOUND(getsockopt);
+
+	return real && option_is_native(level, option) ? real(fd, level, option, value, size)
+						 : option_get(fd, level, option, value, size);
 }
 
 HOOK_ALIAS(__getsockopt64, getsockopt)

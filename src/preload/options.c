@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* SOL_SOCKET options by number (asm-generic/socket.h); the newer names are not in every libc. */
-static const uint8_t socket_options[] = {
+const uint8_t socket_option_keep[SOCKET_OPTION_COUNT] = {
 	[SO_REUSEADDR] = KEEP_MARK,
 	[SO_TYPE] = KEEP_NATIVE,
 	[SO_ERROR] = KEEP_ANSWER,
@@ -52,7 +52,7 @@ static const uint8_t socket_options[] = {
 enum keep option_keep(int level, int option)
 {
 	if (level == SOL_SOCKET)
-		return (unsigned)option < sizeof socket_options ? socket_options[option] : KEEP_NATIVE;
+		return (unsigned)option < SOCKET_OPTION_COUNT ? socket_option_keep[option] : KEEP_NATIVE;
 	if ((level == IPPROTO_TCP && option == TCP_NODELAY) || (level == IPPROTO_IPV6 && option == IPV6_V6ONLY))
 		return KEEP_MARK;
 	return KEEP_NOTE;

@@ -17,7 +17,18 @@ enum keep {
 	KEEP_LOWAT,  /* in the note, and as much as the window allows in the option itself */
 };
 
+/* Of SOL_SOCKET by number (enum keep); KEEP_NATIVE beyond. */
+#define SOCKET_OPTION_COUNT 85
+extern const uint8_t socket_option_keep[SOCKET_OPTION_COUNT];
+
 enum keep option_keep(int level, int option);
+
+/* Means the same on every socket, and is never given away by its answer: most of SOL_SOCKET. */
+static inline bool option_is_native(int level, int option)
+{
+	return level == SOL_SOCKET &&
+	       ((unsigned)option >= SOCKET_OPTION_COUNT || socket_option_keep[option] == KEEP_NATIVE);
+}
 
 /* False for the few options that a socket from accept(2) has by default whatever its listener has. */
 bool option_inherited(int level, int option);

@@ -49,6 +49,9 @@ bool real_beside(enum real_index one, enum real_index other);
 			: (__typeof__(name) *)real_bind(REAL_##name);                              \
 	})
 
+/* The same, but NULL while it is not bound: a hook that only hands a call on then needs no stack for it. */
+#define REAL_BOUND(name) __atomic_load_n(&real_calls.name, __ATOMIC_RELAXED)
+
 /* The same for calls that are never without a function. */
 #define REAL_NOW(name) __atomic_load_n(&real_calls.name, __ATOMIC_RELAXED)
 
