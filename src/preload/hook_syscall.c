@@ -63,7 +63,9 @@
 #define NUMBERS 448
 
 #define ROUTE_FLAG(name, call) [SYS_##name] = 1,
-static const uint8_t routed[NUMBERS] __attribute__((used)) = {ROUTES(ROUTE_FLAG)};
+/* Not static: link-time optimisation would rename what only assembly names. */
+extern const uint8_t syscall_routed[NUMBERS];
+const uint8_t syscall_routed[NUMBERS] __attribute__((used)) = {ROUTES(ROUTE_FLAG)};
 
 #define ROUTE_INDEX(name, call) REAL_##name,
 static const enum real_index routed_calls[] = {ROUTES(ROUTE_INDEX)};
@@ -87,7 +89,9 @@ static bool routes_end(void)
 	return now == 2;
 }
 
-static __attribute__((used)) long syscall_route(long number, long a, long b, long c, long d, long e, long f)
+long syscall_route(long number, long a, long b, long c, long d, long e, long f);
+
+__attribute__((used)) long syscall_route(long number, long a, long b, long c, long d, long e, long f)
 {
 	if (routes_end())
 		switch (number) {
@@ -108,9 +112,10 @@ HOOK long syscall(long number, ...);
  */
 __attribute__((naked)) long syscall(long number UNUSED, ...)
 {
-	__asm__("cmpq %0, %%rdi\n\t"
+	__asm__(".hidden syscall_routed, syscall_route, real_calls, real_bind\n\t"
+		"cmpq %0, %%rdi\n\t"
 		"jae 1f\n\t"
-		"leaq routed(%%rip), %%rax\n\t"
+		"leaq syscall_routed(%%rip), %%rax\n\t"
 		"cmpb $0, (%%rax,%%rdi)\n\t"
 		"jne syscall_route\n"
 		"1:\n\t"
@@ -139,7 +144,7 @@ long syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		argument[i] = va_arg(list, long);
 	va_end(list);
-	if (number >= 0 && number < NUMBERS && routed[number])
+	if (number >= 0 && number < NUMBERS && syscall_routed[number])
 		return syscall_route(number, argument[0], argument[1], argument[2], argument[3], argument[4],
 				     argument[5]);
 	return REAL(syscall)(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
