@@ -89,20 +89,18 @@ static bool chosen_value(int fd, const struct chosen *chosen, struct value *out)
 static void chosen_copy(int from, int to)
 {
 	struct chosen chosen;
-	struct note note;
+	struct note note; /* `to` is new and has none */
 	struct value value;
-	bool noted = false;
 
+	note.count = 0;
+	note.ip = (struct in6_addr)IN6ADDR_ANY_INIT;
 	for (unsigned at = 0; chosen_next(from, &at, &chosen);) {
 		if (option_keep(chosen.level, chosen.option) == KEEP_MARK || !chosen_value(from, &chosen, &value) ||
 		    !option_carry(to, chosen.level, chosen.option, &value))
 			continue;
-		if (!noted)
-			note_get(to, &note);
-		noted = true;
 		note_option_set(&note, chosen.level, chosen.option, value.bytes, value.size);
 	}
-	if (noted)
+	if (note.count)
 		note_set(to, &note);
 }
 
