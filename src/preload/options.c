@@ -73,6 +73,8 @@ bool option_inherited(int level, int option)
 	}
 }
 
+#define WINDOW_USUAL (256u << 10)
+
 /* The window that a size gives: what TCP would take, which is twice what was asked for within wmem_max and rmem_max
  * (socket(7)). The kernel knows which of the two were set since Linux 5.16; the larger counts. */
 static void window_set(int fd, const struct transport *transport)
@@ -80,11 +82,16 @@ static void window_set(int fd, const struct transport *transport)
 	int locked = 0;
 	socklen_t size = sizeof locked;
 	uint64_t send = (uint64_t)option_int(fd, SOL_SOCKET, SO_SNDBUF);
-	uint64_t receive = (uint64_t)option_int(fd, SOL_SOCKET, SO_RCVBUF), window;
+	uint64_t receive = (uint64_t)option_int(fd, SOL_SOCKET, SO_RCVBUF), window, most;
 
 	if (REAL(getsockopt)(fd, SOL_SOCKET, 72 /* SO_BUF_LOCK */, &locked, &size) < 0)
 		locked = 3;
 	window = locked == 1 ? send : locked == 2 ? receive : send > receive ? send : receive;
+	/* Above the kernel's usual limit, which is where the mark will be: on a new socket it comes later. */
+	size = sizeof most;
+	if (window > WINDOW_USUAL &&
+	    REAL(getsockopt)(fd, transport->mark_level, transport->mark_option, &most, &size) == 0 && most < window)
+		REAL(setsockopt)(fd, transport->mark_level, transport->mark_option, &window, sizeof window);
 	if (locked)
 		REAL(setsockopt)(fd, transport->window_level, transport->window_option, &window, sizeof window);
 }
