@@ -49,7 +49,10 @@ static void accepted(int listener, int fd, struct sockaddr *addr, socklen_t *len
 	if (now->disabled || now->failed || (!addr && now->transport->mark_inherited))
 		return;
 	family = addr ? family_of(addr, room) : -1;
-	transport = transport_of(family < 0 ? socket_domain(fd) : family);
+	if (family < 0 && hint_get(listener) & HINT_LISTEN)
+		transport = now->transport; /* listener_mark() fails for another */
+	else
+		transport = transport_of(family < 0 ? socket_domain(fd) : family);
 	if (!transport || !listener_mark(listener, transport, &mark))
 		return;
 	if (!transport->mark_inherited)
@@ -119,6 +122,8 @@ static int finish(int listener, int fd, struct sockaddr *addr, socklen_t *len, s
 	family = addr ? family_of(addr, room) : -1;
 	if (!hint)
 		hint = listener_learn(listener, family);
+	if (hint & HINT_FOREIGN)
+		hint_set(fd, HINT_FOREIGN);
 	if (hint & HINT_LISTEN && hint & HINT_INHERIT)
 		options_inherit(listener, fd);
 	if (family != AF_INET && family != AF_INET6 && !(hint & HINT_FOREIGN))

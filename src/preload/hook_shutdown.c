@@ -4,6 +4,7 @@
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/restore.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
 
@@ -29,43 +30,13 @@ static void numbers_shut(int fd)
 }
 
 /*
- * Keeps the address, as a TCP listener does that is shut down. Where it is not this machine's, or taken by a TCP
- * socket, the socket stays unbound.
- */
-static void address_keep(int made, const struct ip_addr *addr)
-{
-	int reuse = option_int(made, SOL_SOCKET, SO_REUSEADDR), on = 1, off = 0;
-	struct sockaddr_storage sa;
-	socklen_t len = ip_addr_write(addr, &sa);
-
-	REAL(setsockopt)(made, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	REAL(setsockopt)(made, IPPROTO_IP, IP_FREEBIND, &on, sizeof on);
-	REAL(bind)(made, (struct sockaddr *)&sa, len);
-	REAL(setsockopt)(made, IPPROTO_IP, IP_FREEBIND, &off, sizeof off);
-	REAL(setsockopt)(made, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
-}
-
-static int inet_make(int fd, const struct mark *mark)
-{
-	int made = socket_make(fd, hint_get(fd), mark->flags & MARK_INET6 ? AF_INET6 : AF_INET), on = 1;
-
-	if (made < 0)
-		return fail(error_of_socket(errno));
-	if (mark->flags & MARK_V6ONLY)
-		REAL(setsockopt)(made, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (mark->flags & MARK_NODELAY)
-		REAL(setsockopt)(made, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	address_keep(made, &mark->addr);
-	return made;
-}
-
-/*
  * TCP refuses clients from now on, wakes who waits (accept: EINVAL, poll: HUP), keeps the address, and may listen
  * again (inet_shutdown in net/ipv4/af_inet.c). That is what an unconnected TCP socket does, so one takes the place of the
  * listener; listen() then retargets it. Who still waits on the old file looks again when a connection comes.
  */
-static int listener_shut(int fd, const struct transport *transport, const struct mark *mark)
+static int listener_shut(int fd, const struct transport *transport)
 {
+	struct socket_state state;
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof sa;
 	struct endpoint at;
@@ -74,10 +45,11 @@ static int listener_shut(int fd, const struct transport *transport, const struct
 	if (REAL(getsockname)(fd, (struct sockaddr *)&sa, &len) < 0 ||
 	    !transport->decode(&settings()->realm, &sa, len, &at))
 		return fail(ENOTCONN);
-	made = inet_make(fd, mark);
+	socket_look(fd, &state);
+	made = inet_make(fd, &state, false);
 	if (made < 0)
 		return -1;
-	if (socket_install(fd, hint_get(fd), made) < 0)
+	if (socket_install(fd, state.hint, made) < 0)
 		return fail(error_of_socket(errno));
 	numbers_shut(fd);
 	listener_wake(transport, &at);
@@ -175,7 +147,7 @@ HOOK int shutdown(int fd, int how)
 	    !(transport = mark_find(fd, &mark)))
 		return REAL(shutdown)(fd, how);
 	if (option_int(fd, SOL_SOCKET, SO_ACCEPTCONN))
-		result = how == SHUT_WR ? 0 : listener_shut(fd, transport, &mark);
+		result = how == SHUT_WR ? 0 : listener_shut(fd, transport);
 	else if (peer_find(fd, transport, &peer))
 		result = connection_shut(fd, transport, how, &peer);
 	else if (is_connecting(fd, &mark))

@@ -63,8 +63,11 @@ HOOK int socket(int domain, int type, int protocol)
 	}
 	fd = REAL(socket)(domain, type, protocol);
 	if (fd >= 0) {
+		unsigned hint = hint_of(domain, type, protocol);
+
 		hint_clear(fd);
-		hint_set(fd, hint_of(domain, type, protocol));
+		if (hint || __atomic_load_n(&remembered, __ATOMIC_RELAXED)) /* not mapped for this alone */
+			hint_set(fd, hint ? hint : HINT_FOREIGN);
 		if (protocol == IPPROTO_MPTCP)
 			multipath_note(fd);
 	}

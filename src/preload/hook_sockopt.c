@@ -95,8 +95,9 @@ HOOK int setsockopt(int fd, int level, int option, const void *value, socklen_t 
 {
 	__typeof__(setsockopt) *real = REAL_BOUND(setsockopt);
 
-	return real && option_is_native(level, option) && !hint_get(fd) ? real(fd, level, option, value, size)
-								   : option_set(fd, level, option, value, size);
+	return real && option_is_native(level, option) && !(hint_get(fd) & (HINT_PENDING | HINT_LISTEN))
+		       ? real(fd, level, option, value, size)
+		       : option_set(fd, level, option, value, size);
 }
 
 HOOK_ALIAS(__setsockopt64, setsockopt)

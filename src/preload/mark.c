@@ -4,6 +4,7 @@
 #include "preload/init.h"
 #include "preload/note.h"
 #include "preload/real.h"
+#include "preload/remember.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -183,7 +184,7 @@ const struct transport *transport_of(int domain)
 
 const struct transport *mark_find(int fd, struct mark *out)
 {
-	const struct transport *transport = transport_of(socket_domain(fd));
+	const struct transport *transport = hint_says_foreign(fd) ? NULL : transport_of(socket_domain(fd));
 
 	return transport && mark_get(fd, transport, out) ? transport : NULL;
 }

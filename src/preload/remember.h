@@ -25,9 +25,10 @@ enum hint {
 	HINT_SEARCH = 1 << 9,	/* not all of its registrations are known: look in /proc */
 	HINT_EPOLL = 1 << 10,	/* is in an epoll instance, see below */
 	HINT_BOUND = 1 << 11,	/* bound to an address that no rule matched */
+	/* A socket that is not ours, and is not pending either: */
+	HINT_FOREIGN = 1 << 5,	/* (only pending sockets have HINT_FLAGS) */
 	/* A socket we retargeted for listening: */
 	HINT_LISTEN = 1 << 12,
-	HINT_FOREIGN = 1 << 5,	 /* or, by itself, one of somebody else */
 	HINT_SHUT = 1 << 4,	 /* and shut down: who still waits in accept is woken by a connection of ours */
 	HINT_LOOPBACK = 1 << 11, /* to a loopback address (only pending sockets have HINT_BOUND) */
 	HINT_V6ONLY = 1 << 13,
@@ -67,6 +68,12 @@ static inline unsigned hint_get(int fd)
 	struct remembered *now = __atomic_load_n(&remembered, __ATOMIC_ACQUIRE);
 
 	return now && (unsigned)fd < HINT_COUNT ? __atomic_load_n(&now->hints[fd], __ATOMIC_RELAXED) : 0;
+}
+
+/* Not a socket that we retargeted: nobody needs to be asked. */
+static inline bool hint_says_foreign(int fd)
+{
+	return hint_get(fd) & (HINT_PENDING | HINT_FOREIGN);
 }
 
 void hint_set(int fd, unsigned hint);

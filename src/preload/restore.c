@@ -30,17 +30,19 @@ static bool source_of(int fd, const struct socket_state *state, struct ip_addr *
 
 /*
  * To the port that was chosen on the other transport, as far as it can be had: connections of before that wait for
- * their end (TIME_WAIT) are not in the way.
+ * their end (TIME_WAIT) are not in the way, nor is an address that this machine does not have.
  */
 static int inet_rebind(int fd, const struct ip_addr *source, bool any_port)
 {
-	int reuse = option_int(fd, SOL_SOCKET, SO_REUSEADDR), on = 1, result;
+	int reuse = option_int(fd, SOL_SOCKET, SO_REUSEADDR), on = 1, off = 0, result;
 	struct ip_addr addr = *source;
 	struct sockaddr_storage sa;
 	socklen_t len = ip_addr_write(&addr, &sa);
 
 	REAL(setsockopt)(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	REAL(setsockopt)(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on);
 	result = REAL(bind)(fd, (struct sockaddr *)&sa, len);
+	REAL(setsockopt)(fd, IPPROTO_IP, IP_FREEBIND, &off, sizeof off);
 	REAL(setsockopt)(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
 	if (result == 0 || !any_port)
 		return 0;

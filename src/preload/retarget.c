@@ -39,6 +39,7 @@ int socket_make(int fd, unsigned hint, int domain)
 	made = REAL(socket)(domain, SOCK_STREAM | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
 	if (made < 0)
 		return -1;
+	hint_clear(made);
 	if (!known || hint & HINT_OPTIONS)
 		options_copy(fd, made, hint);
 	if (!known || hint & HINT_FLAGS) {

@@ -45,19 +45,19 @@ static void filter_install(struct filter *filter, uint32_t otherwise)
 		die("seccomp");
 }
 
-/* From here on only what moves data over descriptors there are, and the calls that ask and set what they are, which
- * programs have use for around shutdown(2). Anything else is SIGSYS. */
-static void allow_data_only(void)
+/* From here on only what moves data over descriptors there are, and with `ask` the calls that ask and set what they
+ * are, which programs have use for around shutdown(2). Anything else is SIGSYS. */
+static void allow_data_only(bool ask)
 {
 	static const long calls[] = {
-		SYS_read,      SYS_write, SYS_sendto,	  SYS_recvfrom,	  SYS_sendmsg,	   SYS_recvmsg,
-		SYS_ppoll,     SYS_poll,  SYS_close,	  SYS_shutdown,	  SYS_dup,	   SYS_exit_group,
-		SYS_rt_sigreturn, SYS_getsockopt, SYS_setsockopt, SYS_getpeername,
+		SYS_getsockopt, SYS_setsockopt, SYS_getpeername, SYS_read, SYS_write,	 SYS_sendto,	 SYS_recvfrom,
+		SYS_sendmsg,	SYS_recvmsg,	SYS_ppoll,	 SYS_poll, SYS_close,	 SYS_shutdown,	 SYS_dup,
+		SYS_exit_group, SYS_rt_sigreturn,
 	};
 	struct filter filter;
 
 	filter_begin(&filter);
-	for (size_t i = 0; i < N_ELEMENTS(calls); i++)
+	for (size_t i = ask ? 0 : 3; i < N_ELEMENTS(calls); i++)
 		filter_call(&filter, calls[i], SECCOMP_RET_ALLOW);
 	filter_install(&filter, SECCOMP_RET_KILL_PROCESS);
 }
@@ -82,7 +82,7 @@ static void say_count(const char *what, ssize_t n)
 }
 
 /* Every way to move data, the usual failures among them, in a child that may do nothing else. */
-static void data_in_a_child(int fd, int peer)
+static void data_in_a_child(int fd, int peer, bool ask)
 {
 	ssize_t got, end;
 	char data[16];
@@ -96,7 +96,7 @@ static void data_in_a_child(int fd, int peer)
 		int copy;
 
 		close(peer);
-		allow_data_only();
+		allow_data_only(ask);
 		say("waits: %s", yes_no(wait_for(fd, POLLIN, 10000)));
 		say_count("recv", recv(fd, data, 4, 0));
 		say_count("recv, PEEK", recv(fd, data, 4, MSG_PEEK));
@@ -136,14 +136,14 @@ static void client(void)
 {
 	const struct pair pair = connect_pair(0);
 
-	data_in_a_child(pair.client, pair.server);
+	data_in_a_child(pair.client, pair.server, true);
 }
 
 static void accepted(void)
 {
 	const struct pair pair = connect_pair(0);
 
-	data_in_a_child(pair.server, pair.client);
+	data_in_a_child(pair.server, pair.client, true);
 }
 
 static void unmatched(void)
@@ -151,7 +151,15 @@ static void unmatched(void)
 	const int listener = listen_at(other(0), 8), fd = open_socket(0);
 
 	must_connect(fd, other(0));
-	data_in_a_child(fd, must_accept(listener));
+	data_in_a_child(fd, must_accept(listener), false);
+}
+
+static void unmatched_accepted(void)
+{
+	const int listener = listen_at(other(0), 8), fd = open_socket(0);
+
+	must_connect(fd, other(0));
+	data_in_a_child(must_accept(listener), fd, false);
 }
 
 static void unix_pair(void)
@@ -161,7 +169,7 @@ static void unix_pair(void)
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
 		die("socketpair");
 	connect_pair(0); /* the library, if there is one, is at work */
-	data_in_a_child(pair[0], pair[1]);
+	data_in_a_child(pair[0], pair[1], true);
 }
 
 /* No file can be opened, /proc among them: connections are made all the same. */
@@ -216,6 +224,7 @@ int main(int argc, char **argv)
 		{"client", client},
 		{"accepted", accepted},
 		{"unmatched", unmatched},
+		{"unmatched-accepted", unmatched_accepted},
 		{"unix-pair", unix_pair},
 		{"no-files", no_files},
 		{"no-new-sockets", no_new_sockets},
