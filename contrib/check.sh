@@ -215,6 +215,10 @@ step_cost()
 {
 	part "cost of an exec" sh "$work/src/tests/bench/exec.sh" "$work/gcc/.libs/libip2vsock.so" "$work/gcc"
 	sed -n 's/^# /    /p' "$work/cost-of-an-exec.log"
+	part "cost of a call" sh "$work/src/tests/bench/calls.sh" "$work/gcc/.libs/libip2vsock.so" "$work/gcc"
+	sed -n 's/^# /    /p' "$work/cost-of-a-call.log"
+	part "cost of a connection" sh "$work/src/tests/bench/connect.sh" "$work/gcc/.libs/libip2vsock.so" "$work/gcc"
+	sed -n 's/^# /    /p' "$work/cost-of-a-connection.log"
 	part "stack of the hooks" sh "$work/src/tests/bench/stack.sh"
 }
 

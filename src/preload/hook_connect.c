@@ -236,8 +236,7 @@ static int connect_untouched(int fd, const struct ip_addr *addr, const struct so
 		error = errno;
 		if (hint & HINT_STREAM) {
 			/* It may still be retargeted by a later connect, but no longer as one fresh from socket(). */
-			hint_clear(fd);
-			hint_set(fd, HINT_FOREIGN);
+			hint_change(fd, hint, HINT_FOREIGN);
 			return result;
 		}
 		if (result == 0 || (error != EINVAL && error != EALREADY))

@@ -134,17 +134,13 @@ int epoll_notes_of(int fd, struct epoll_note *out, int most)
 	return count;
 }
 
-void hint_clear(int fd)
+void hint_change(int fd, unsigned before, unsigned after)
 {
-	unsigned hint = hint_get(fd);
-
-	if (!hint)
-		return;
-	if (hint & HINT_EPOLL)
+	if (before & HINT_EPOLL)
 		notes_drop(fd);
-	if (hint & HINT_OPTIONS)
+	if (before & HINT_OPTIONS)
 		chosen_drop(fd);
-	hint_set(fd, 0);
+	__atomic_store_n(&remembered->hints[fd], (uint16_t)after, __ATOMIC_RELAXED);
 }
 
 void hint_clear_range(unsigned first, unsigned last)

@@ -77,8 +77,18 @@ static inline bool hint_says_foreign(int fd)
 }
 
 void hint_set(int fd, unsigned hint);
-/* Forgets fd and its epoll notes. */
-void hint_clear(int fd);
+/* For a number with a hint, `before`, which is not 0: forgets what else is known of it. */
+void hint_change(int fd, unsigned before, unsigned after);
+
+/* Forgets fd. */
+static inline void hint_clear(int fd)
+{
+	unsigned hint = hint_get(fd);
+
+	if (hint)
+		hint_change(fd, hint, 0);
+}
+
 void hint_clear_range(unsigned first, unsigned last);
 
 /* Adds bits to a hint, while another thread may add others. */

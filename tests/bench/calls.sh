@@ -35,8 +35,8 @@ for call in $(bench/calls); do
 	case $call in
 	read) most=0 ;;
 	send | recv) most=8 ;;
-	socket) most=150 socket=$added ;;
-	socket+connect) call=connect added=$((added - socket)) most=360 ;;
+	socket) most=160 socket=$added ;;
+	socket+connect) call=connect added=$((added - socket)) most=370 ;;
 	recv-nothing) most=60 ;;
 	*) most=40 ;;
 	esac
