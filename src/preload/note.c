@@ -21,8 +21,8 @@ void note_get(int fd, struct note *out)
 	socklen_t count = sizeof out->code / sizeof *out->code; /* in instructions, not bytes */
 	int saved = errno;
 
-	out->ip = (struct in6_addr)IN6ADDR_ANY_INIT;
-	out->count = 0;
+	/* Whole: tools that follow what is defined take the length that the kernel returns for bytes. */
+	memset(out, 0, sizeof *out);
 	if (REAL(getsockopt)(fd, SOL_SOCKET, SO_GET_FILTER, out->code, &count) == 0 && count > NOTE_HEAD &&
 	    count <= sizeof out->code / sizeof *out->code && out->code[0].k == SIGN) {
 		for (unsigned i = 0; i < 4; i++)
