@@ -31,8 +31,8 @@ static enum connection connection_look(int fd)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
 
-	if (poll(&poll_fd, 1, 0) == 0)
-		return CONNECTION_ATTEMPT;
+	if (poll(&poll_fd, 1, 0) == 0) /* so it is with a listener that nobody has come to */
+		return option_int(fd, SOL_SOCKET, SO_ACCEPTCONN) ? CONNECTION_NONE : CONNECTION_ATTEMPT;
 	if (poll_fd.revents & POLLERR)
 		return CONNECTION_FAILED;
 	return poll_fd.revents & POLLRDHUP ? CONNECTION_ENDED : CONNECTION_NONE;

@@ -337,6 +337,26 @@ static void never_connected(void)
 	}
 }
 
+/* A listener has no data and waits for none; the first time nobody has come to it, the second time somebody has. */
+static void listener_has_no_data(void)
+{
+	const int listener = listen_at(here(0), 5), client = open_socket(0);
+	char data[4] = "data";
+
+	alarm(20);
+	for (int come = 0; come < 2; come++) {
+		for (size_t i = 0; i < N_ELEMENTS(ways); i++)
+			say_got(come ? "with a client" : "alone", ways[i].name, ways[i].get(listener, data, 4, 0));
+		say_got("peek", "recv", recv(listener, data, 4, MSG_PEEK | MSG_DONTWAIT));
+		say_got("wait for all", "recv", recv(listener, data, 4, MSG_WAITALL));
+		say_got("send", "send", send(listener, data, 4, MSG_NOSIGNAL));
+		if (!come && do_connect(client, here(0)) < 0)
+			die("connect");
+	}
+	close(client);
+	close(listener);
+}
+
 /* Where connect does not say it at once, recv tells the outcome, and then that nothing will come. */
 static void refused_says_recv(void)
 {
@@ -388,6 +408,7 @@ int main(int argc, char **argv)
 		{"urgent-data-is-none", urgent_data_is_none},
 		{"after-the-end-on-both-sides", after_the_end_on_both_sides},
 		{"never-connected", never_connected},
+		{"listener-has-no-data", listener_has_no_data},
 		{"refused-says-recv", refused_says_recv},
 		{"buffers-that-are-not-there", buffers_that_are_not_there},
 	};
