@@ -191,6 +191,8 @@ step_build()
 	part "copy of the tree" copy_tree
 	part "autoreconf" regenerate
 	part "gcc build, warnings are errors" configured gcc --enable-werror CC=gcc
+	part "gcc build without unwind tables" configured bare --enable-werror CC=gcc --disable-tests \
+		CFLAGS="-O2 -fno-asynchronous-unwind-tables"
 	part "shellcheck: commands" lint_commands
 	part "shellcheck: tests" lint_tests
 	part "test programs" make -C "$work/gcc" -j "$jobs" check-programs

@@ -60,7 +60,8 @@ bool real_beside(enum real_index one, enum real_index other);
  * `flagged`, else to the real one, and after a failure the first to the function `failed`. Eight instructions where
  * nothing is the matter, which no compiler makes of the same in C.
  */
-#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#if defined __x86_64__ && defined __GCC_HAVE_DWARF2_CFI_ASM && !defined __SANITIZE_ADDRESS__ &&     \
+	!defined __SANITIZE_THREAD__
 #define CALL_QUICKLY(name, flags, flagged, failed)                                                 \
 	__asm__("testl %0, %%ecx\n\t"                                                              \
 		"jne " #flagged "\n\t"                                                             \
