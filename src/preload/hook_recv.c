@@ -10,7 +10,8 @@
 
 /*
  * A unix socket writes the sender's name where TCP writes nothing: what stood there before is put back. Only
- * in a realm, and only for callers who ask for a name.
+ * in a realm, and only for callers who ask for a name. The name is never longer than a sockaddr_un, however much
+ * room there is.
  */
 struct place {
 	unsigned char before[sizeof(struct sockaddr_storage)];
@@ -20,10 +21,10 @@ struct place {
 
 static void place_keep(struct place *place, const void *name, socklen_t room)
 {
-	place->look = in_realm() && room <= sizeof place->before;
-	place->room = room;
+	place->look = in_realm();
+	place->room = room < sizeof place->before ? room : sizeof place->before;
 	if (place->look)
-		memcpy(place->before, name, room);
+		memcpy(place->before, name, place->room);
 }
 
 static void place_restore(const struct place *place, int fd, void *name, socklen_t *len)

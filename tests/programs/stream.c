@@ -344,6 +344,25 @@ static void vectors_and_messages(void)
 	say("name written: %s", yes_no(from.sa.ss_family != 0xeeee));
 }
 
+/* Ruby's room for a name is of 2 KiB: how much of it there is makes no name. */
+static void room_for_a_long_name(void)
+{
+	const struct pair pair = connect_pair(0);
+	char data[8], name[2048];
+	socklen_t len = sizeof(name);
+	struct iovec in = {data, sizeof(data)};
+	struct msghdr message = {.msg_name = name, .msg_namelen = sizeof(name), .msg_iov = &in, .msg_iovlen = 1};
+
+	memset(name, 0xee, sizeof(name));
+	send(pair.server, "from", 4, 0);
+	say("recvfrom %zd", recvfrom(pair.client, data, sizeof(data), 0, (struct sockaddr *)name, &len));
+	say("name written: %s", yes_no(memchr(name, 0xee, sizeof(name)) != name));
+	say("length left: %u", (unsigned)len);
+	send(pair.server, "from", 4, 0);
+	say("recvmsg %zd", recvmsg(pair.client, &message, 0));
+	say("name written: %s", yes_no(memchr(name, 0xee, sizeof(name)) != name));
+}
+
 static void peek_waitall_dontwait(void)
 {
 	const struct pair pair = connect_pair(0);
@@ -477,6 +496,7 @@ int main(int argc, char **argv)
 		{"write-after-peer-closed", write_after_peer_closed},
 		{"select-loop", select_loop},
 		{"vectors-and-messages", vectors_and_messages},
+		{"room-for-a-long-name", room_for_a_long_name},
 		{"peek-waitall-dontwait", peek_waitall_dontwait},
 		{"sendfile-from-a-file", sendfile_from_a_file},
 		{"stdio-on-a-socket", stdio_on_a_socket},
