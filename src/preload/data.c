@@ -2,6 +2,7 @@
 /* Streams of other domains made to speak as TCP does where flags and failures are concerned. */
 #include "preload/decide.h"
 #include "preload/data.h"
+#include "preload/hooks.h"
 #include "preload/mark.h"
 #include "preload/note.h"
 #include "preload/real.h"
@@ -296,7 +297,7 @@ static ssize_t peek_all(int fd, struct msghdr *message, const struct want *want,
 }
 
 /* AF_VSOCK has no way to wait for as much as its buffer holds: ENOMEM. */
-static ssize_t receive_want(int fd, struct msghdr *message, const struct want *want, int flags)
+static ssize_t receive_want(int fd, struct msghdr *message, struct want *want, int flags)
 {
 	ssize_t got;
 
@@ -311,6 +312,7 @@ static ssize_t receive_want(int fd, struct msghdr *message, const struct want *w
 
 		if (!want->discard && !mark_find(fd, &mark))
 			return fail(ENOMEM);
+		want->size = message_size(message);
 		flags &= ~MSG_WAITALL;
 		return flags & MSG_PEEK ? peek_all(fd, message, want, flags) : receive_all(fd, message, want, flags);
 	}
@@ -323,15 +325,16 @@ ssize_t receive_flagged(int fd, struct msghdr *message, int flags)
 	struct mark mark;
 	ssize_t got;
 
-	if (flags & (MSG_TRUNC | MSG_OOB | MSG_ERRQUEUE) && message && mark_find(fd, &mark)) {
+	if (flags & (MSG_TRUNC | MSG_OOB | MSG_ERRQUEUE) && mark_find(fd, &mark)) {
 		/* A vsock that copies nothing has a queue of notices. */
 		if (flags & MSG_ERRQUEUE && !option_int(fd, SOL_SOCKET, SO_ZEROCOPY))
 			return fail(EAGAIN);
 		if (flags & MSG_OOB)
 			return fail(EINVAL);
-		want.discard = flags & MSG_TRUNC && !(flags & MSG_ERRQUEUE) && remembered_get();
+		want.discard = flags & MSG_TRUNC && !(flags & MSG_ERRQUEUE) && is_pointer(message->msg_iov) &&
+			       remembered_get();
 	}
-	if (message && (want.discard || flags & MSG_WAITALL))
+	if (want.discard)
 		want.size = message_size(message);
 	do {
 		got = receive_want(fd, message, &want, flags);

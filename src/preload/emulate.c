@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Options that only TCP sockets have, of sockets that are none. */
 #include "preload/emulate.h"
+#include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
@@ -179,7 +180,7 @@ static int set_flag(int fd, const struct transport *transport, struct mark *mark
 
 	if (size < sizeof number)
 		return fail(EINVAL);
-	if (!value)
+	if (!is_pointer(value))
 		return fail(EFAULT);
 	memcpy(&number, value, sizeof number);
 	if (flag == MARK_REUSEPORT) { /* the mark tells what it was when the port was taken, which counts for others */
@@ -291,7 +292,7 @@ static int give_int(int number, void *value, socklen_t *size)
 {
 	socklen_t room;
 
-	if (!size || !value)
+	if (!is_pointer(size) || !is_pointer(value))
 		return fail(EFAULT);
 	room = *size;
 	if ((int)room < 0)

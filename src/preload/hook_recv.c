@@ -21,7 +21,7 @@ struct place {
 
 static void place_keep(struct place *place, const void *name, socklen_t room)
 {
-	place->look = in_realm();
+	place->look = in_realm() && is_pointer(name);
 	place->room = room < sizeof place->before ? room : sizeof place->before;
 	if (place->look)
 		memcpy(place->before, name, place->room);
@@ -130,7 +130,7 @@ HOOK ssize_t recvfrom(int fd, void *restrict data, size_t size, int flags, struc
 {
 	if (!from)
 		return recv_plain(fd, data, size, flags);
-	if (!len) /* EFAULT */
+	if (!is_pointer(len)) /* EFAULT */
 		return REAL(recvfrom)(fd, data, size, flags, from, len);
 	if (flags & RECEIVE_FLAGS)
 		return recvfrom_flagged(fd, data, size, flags, from, len);
@@ -164,7 +164,7 @@ HOOK ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 	struct place place;
 	ssize_t got;
 
-	if (!message)
+	if (!is_pointer(message))
 		return REAL(recvmsg)(fd, message, flags);
 	place.look = false;
 	if (message->msg_name)
@@ -202,9 +202,12 @@ static int recvmmsg_by(__typeof__(recvmmsg) *real, int fd, struct mmsghdr *messa
 		       struct timespec *timeout)
 {
 	struct mark mark;
-	bool ours = (in_realm() || flags & RECEIVE_FLAGS) && mark_find(fd, &mark);
+	bool ours;
 	int got, error;
 
+	if (!is_pointer(messages))
+		return real(fd, messages, count, flags, timeout);
+	ours = (in_realm() || flags & RECEIVE_FLAGS) && mark_find(fd, &mark);
 	if (ours && flags & RECEIVE_FLAGS)
 		return messages_receive(fd, messages, count, flags);
 	for (unsigned i = 0; ours && i < count; i++)

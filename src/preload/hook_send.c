@@ -150,7 +150,7 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	struct msghdr bare;
 	enum road road;
 
-	if (!message || !message->msg_name)
+	if (!is_pointer(message) || !message->msg_name)
 		return message_send(fd, message, flags);
 	road = road_of(fd, message->msg_name, message->msg_namelen, flags, &addr);
 	if (road == ROAD_REAL) {
@@ -196,6 +196,8 @@ HOOK int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
 	int sent;
 
+	if (!is_pointer(messages))
+		return REAL(sendmmsg)(fd, messages, count, flags);
 	if (flags & (MSG_OOB | MSG_ZEROCOPY))
 		return messages_send(fd, messages, count, flags);
 	for (unsigned i = 0; i < count; i++)

@@ -153,7 +153,7 @@ static __attribute__((noinline)) int option_get(int fd, int level, int option, v
 						  socklen_t *restrict size)
 {
 	unsigned hint = hint_get(fd);
-	socklen_t room = size ? *size : 0;
+	socklen_t room = room_of(value, size);
 	bool asked = is_kept_elsewhere(level, option, hint) && option_keep(level, option) != KEEP_BUFFER;
 	int saved = errno, result, number = 0, error;
 	struct mark mark;

@@ -23,10 +23,16 @@ ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags,
 		       struct sockaddr *restrict from, socklen_t *restrict len);
 
-/* What a caller's value-result length says before the call. The kernel judges a pointer that cannot be one: 0. */
-static inline socklen_t room_of(const struct sockaddr *addr, const socklen_t *len)
+/* False for what cannot be a pointer: the kernel judges it, nobody follows it before. */
+static inline bool is_pointer(const void *pointer)
 {
-	return addr && (uintptr_t)len >= 4096 && (uintptr_t)len <= UINTPTR_MAX - 4096 ? *len : 0;
+	return (uintptr_t)pointer - 4096 <= UINTPTR_MAX - 8192;
+}
+
+/* What a caller's value-result length says before the call; 0 where it cannot be read. */
+static inline socklen_t room_of(const void *value, const socklen_t *len)
+{
+	return value && is_pointer(len) ? *len : 0;
 }
 
 /* connect(2) to an address that was read from sa, len. */

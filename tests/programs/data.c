@@ -392,6 +392,30 @@ static void buffers_that_are_not_there(void)
 	say("data: %zu", read_all(pair.server, data, 4));
 }
 
+/* Nobody follows what cannot be a pointer: of a connection, and of a descriptor that is no socket. */
+static void pointers_that_are_none(void)
+{
+	const struct pair pair = connect_pair(0);
+	struct msghdr *const none = (void *)8, message = {.msg_iov = (void *)8, .msg_iovlen = 1};
+	int ends[2], fds[2], value;
+
+	if (pipe(ends) < 0)
+		die("pipe");
+	fds[0] = pair.client;
+	fds[1] = ends[0];
+	for (int i = 0; i < 2; i++) {
+		say_got("message", "recvmsg", recvmsg(fds[i], none, MSG_DONTWAIT));
+		say_got("message", "sendmsg", sendmsg(fds[i], none, MSG_DONTWAIT | MSG_NOSIGNAL));
+		say_got("messages", "recvmmsg", recvmmsg(fds[i], (void *)8, 1, MSG_DONTWAIT, NULL));
+		say_got("messages", "sendmmsg", sendmmsg(fds[i], (void *)8, 1, MSG_DONTWAIT));
+		say_got("vector", "recvmsg", recvmsg(fds[i], &message, MSG_DONTWAIT | MSG_WAITALL));
+		say_got("vector", "recvmsg", recvmsg(fds[i], &message, MSG_DONTWAIT | MSG_TRUNC));
+		say_got("size", "SO_ERROR", getsockopt(fds[i], SOL_SOCKET, SO_ERROR, &value, (void *)8));
+		say_got("size", "TCP_NODELAY", getsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &value, (void *)8));
+		say_got("value", "TCP_NODELAY", setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, (void *)8, sizeof value));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
@@ -410,6 +434,7 @@ int main(int argc, char **argv)
 		{"never-connected", never_connected},
 		{"listener-has-no-data", listener_has_no_data},
 		{"refused-says-recv", refused_says_recv},
+		{"pointers-that-are-none", pointers_that_are_none},
 		{"buffers-that-are-not-there", buffers_that_are_not_there},
 	};
 
