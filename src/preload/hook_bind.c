@@ -136,7 +136,7 @@ static int listener_make(int fd, const struct socket_state *state, struct mark *
 	if (to.port == VMADDR_PORT_ANY)
 		result = bind_ephemeral(made, transport, &to);
 	else
-		result = bind_patiently(made, transport, &to, state->hint & HINT_SHUT);
+		result = bind_patiently(made, transport, &to, hint_settled(state->hint) & HINT_SHUT);
 	if (result == 0)
 		result = mark_made(made, transport, mark, &to);
 	else if (errno == EADDRINUSE) {
@@ -211,8 +211,8 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 		result = REAL(bind)(fd, sa, len);
 		if (result < 0 && errno == EINVAL && failed_restore(fd))
 			result = REAL(bind)(fd, sa, len);
-		if (result == 0 && hint_get(fd) & HINT_PENDING)
-			hint_add(fd, HINT_BOUND);
+		if (result == 0)
+			hint_add(fd, HINT_PENDING, HINT_BOUND);
 		if (log_on(LOG_DEBUG))
 			log_call("bind", fd, addr, "inet", NULL, result);
 		return result;

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
 
 /* Keeps what the program bound in the socket, as getsockname will show it after connect. */
 static void source_keep(int made, const struct ip_addr *source)
@@ -51,6 +52,35 @@ static int attempt_told(int fd, enum attempt_end end, int error)
 	return fail(error);
 }
 
+/* Which file a number stood for before a call that waits: another thread may close it meanwhile. */
+struct identity {
+	unsigned call; /* hint_call(), of a pending socket */
+	struct stat file;
+};
+
+static void identify(int fd, unsigned hint, struct identity *out)
+{
+	*out = (struct identity){.call = hint & HINT_PENDING ? hint_call(fd) : 0};
+	if (!out->call)
+		fstat(fd, &out->file);
+}
+
+static bool is_still(int fd, const struct identity *identity)
+{
+	unsigned hint = hint_get(fd);
+	struct socket_state state;
+	struct stat file;
+
+	if (!identity->call)
+		return fstat(fd, &file) == 0 && file.st_ino == identity->file.st_ino &&
+		       file.st_dev == identity->file.st_dev;
+	if (hint & HINT_PENDING)
+		return hint_is_of_call(hint, identity->call);
+	/* Closed, or the hint was lost: it was duplicated, or a child of vfork closed what it had of it. */
+	socket_look(fd, &state);
+	return state.kind == KIND_TCP && tcp_state(fd) == TCP_CLOSE;
+}
+
 /*
  * A new socket, connected (or connecting) to the target, then put in the place of fd. In that order, so that a
  * failed connect leaves the program's descriptor exactly as it was. `source` is where fd is bound, or NULL.
@@ -61,6 +91,7 @@ static int connect_fresh(int fd, const struct socket_state *state, const struct 
 	struct attempt attempt = {
 		.fd = fd, .state = state, .transport = settings()->transport, .to = target->to};
 	struct mark mark = {.kind = MARK_PEER, .addr = *addr};
+	struct identity identity;
 	enum attempt_end end;
 	int made, error;
 
@@ -70,6 +101,7 @@ static int connect_fresh(int fd, const struct socket_state *state, const struct 
 	made = client_make(fd, state, &mark, source);
 	if (made < 0)
 		return -1;
+	identify(fd, state->hint, &identity);
 	end = attempt_begin(&attempt, made);
 	if (end == ATTEMPT_CUT) {
 		close_quietly(made);
@@ -83,12 +115,11 @@ static int connect_fresh(int fd, const struct socket_state *state, const struct 
 		close_quietly(made);
 		return -1;
 	}
-	/* Another thread may have closed fd while this one waited, and the number may be somebody else's. */
-	if (state->hint & HINT_PENDING && !(hint_get(fd) & HINT_PENDING)) {
+	if (!is_still(fd, &identity)) {
 		close_quietly(made);
 		return fail(EBADF);
 	}
-	if (socket_install(fd, state->hint, made) < 0)
+	if (socket_install(fd, hint_get(fd), made) < 0)
 		return fail(error_of_socket(errno));
 	return attempt_told(fd, end, error);
 }
@@ -232,13 +263,14 @@ static int connect_untouched(int fd, const struct ip_addr *addr, const struct so
 	int result, error = EINVAL;
 
 	if (!attempting) {
+		/* It may still be retargeted by a later connect, but no longer as one fresh from socket(). Afterwards the
+		 * number may be that of another socket. */
+		if (hint & HINT_STREAM)
+			hint_change(fd, hint, HINT_FOREIGN);
 		result = REAL(connect)(fd, sa, len);
 		error = errno;
-		if (hint & HINT_STREAM) {
-			/* It may still be retargeted by a later connect, but no longer as one fresh from socket(). */
-			hint_change(fd, hint, HINT_FOREIGN);
+		if (hint & HINT_STREAM)
 			return result;
-		}
 		if (result == 0 || (error != EINVAL && error != EALREADY))
 			return result;
 	}

@@ -69,7 +69,7 @@ static int duplicated(int fd, int copy)
 	hint_clear(copy);
 	if (hint_get(fd) & HINT_PENDING)
 		hint_clear(fd);
-	else if (hint_get(fd))
+	else if (!(hint_get(fd) & HINT_FOREIGN)) /* a child of vfork does it in its parent's memory */
 		hint_set(copy, hint_get(fd));
 	return copy;
 }
@@ -98,7 +98,7 @@ HOOK int dup3(int fd, int copy, int flags)
 	return duplicated(fd, REAL(dup3)(fd, copy, flags));
 }
 
-static int controlled(int fd, int command, int result)
+static inline __attribute__((always_inline)) int controlled(int fd, int command, int result)
 {
 	switch (command) {
 	case F_DUPFD:
@@ -110,7 +110,7 @@ static int controlled(int fd, int command, int result)
 	case F_SETOWN_EX:
 	case F_SETSIG:
 		if (hint_get(fd) & HINT_PENDING)
-			hint_add(fd, HINT_FLAGS);
+			hint_add(fd, HINT_PENDING, HINT_FLAGS);
 		return result;
 	default:
 		return result;

@@ -144,8 +144,7 @@ HOOK int ioctl(int fd, unsigned long request, ...)
 	case SIOCSPGRP:
 	case FIOCLEX:
 	case FIONCLEX:
-		if (hint_get(fd) & HINT_PENDING)
-			hint_add(fd, HINT_FLAGS);
+		hint_add(fd, HINT_PENDING, HINT_FLAGS);
 		return result;
 	case TCGETS:
 		return not_a_terminal(result);

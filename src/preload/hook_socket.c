@@ -49,7 +49,7 @@ static void multipath_note(int fd)
 		return;
 	chosen_drop(fd);
 	chosen_add(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof protocol);
-	hint_add(fd, HINT_OPTIONS);
+	hint_add(fd, HINT_STREAM, HINT_OPTIONS);
 }
 
 HOOK int socket(int domain, int type, int protocol)
@@ -81,8 +81,8 @@ HOOK int bindresvport(int fd, struct sockaddr_in *addr)
 {
 	int result = REAL(bindresvport)(fd, addr);
 
-	if (result == 0 && hint_get(fd) & HINT_PENDING)
-		hint_add(fd, HINT_BOUND);
+	if (result == 0)
+		hint_add(fd, HINT_PENDING, HINT_BOUND);
 	return result;
 }
 

@@ -48,10 +48,10 @@ static void follow(int fd, unsigned hint, int level, int option, const void *val
 			size = sizeof(int); /* it reads back doubled */
 		if (!chosen_add(fd, level, option, value, size))
 			bits |= HINT_MANY;
-		hint_add(fd, bits);
+		hint_add(fd, HINT_STREAM, bits);
 	} else if (hint & HINT_LISTEN && level == SOL_SOCKET && option_inherited(level, option)) {
 		emulate_remember(fd, level, option, value, size);
-		hint_add(fd, HINT_INHERIT);
+		hint_add(fd, HINT_LISTEN, HINT_INHERIT);
 	}
 }
 
@@ -85,7 +85,7 @@ static __attribute__((noinline)) int option_set(int fd, int level, int option, c
 	if (hint & HINT_LISTEN) {
 		if (option_keep(level, option) == KEEP_BUFFER)
 			emulate_remember(fd, level, option, value, size);
-		hint_add(fd, HINT_INHERIT);
+		hint_add(fd, HINT_LISTEN, HINT_INHERIT);
 	}
 	errno = saved;
 	return 0;

@@ -107,9 +107,9 @@ void epoll_note_follow(int epfd, int op, int fd, const struct epoll_event *event
 		return;
 	}
 	/* A one-shot registration disarms itself, which we do not see: only the kernel knows its state. */
-	hint_add(fd, note_store(fd, epfd, event) && !(event->events & EPOLLONESHOT)
-			     ? HINT_EPOLL
-			     : HINT_EPOLL | HINT_SEARCH);
+	hint_add(fd, HINT_PENDING,
+		 note_store(fd, epfd, event) && !(event->events & EPOLLONESHOT) ? HINT_EPOLL
+										: HINT_EPOLL | HINT_SEARCH);
 }
 
 int epoll_notes_of(int fd, struct epoll_note *out, int most)
@@ -141,6 +141,33 @@ void hint_change(int fd, unsigned before, unsigned after)
 	if (before & HINT_OPTIONS)
 		chosen_drop(fd);
 	__atomic_store_n(&remembered->hints[fd], (uint16_t)after, __ATOMIC_RELAXED);
+}
+
+static void hint_merge(int fd, unsigned of, unsigned drop, unsigned bits)
+{
+	unsigned hint = hint_get(fd);
+	uint16_t before = (uint16_t)hint;
+
+	while (before & of &&
+	       !__atomic_compare_exchange_n(&remembered->hints[fd], &before, (uint16_t)((before & ~drop) | bits), true,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+void hint_add(int fd, unsigned of, unsigned bits)
+{
+	hint_merge(fd, of, 0, bits);
+}
+
+unsigned hint_call(int fd)
+{
+	static unsigned calls;
+	/* 1 to 7: a new socket has 0. */
+	unsigned number = __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED) % 7 + 1;
+	unsigned call = (number & 1 ? 1u << 8 : 0) | (number & 2 ? 1u << 13 : 0) | (number & 4 ? 1u << 15 : 0);
+
+	hint_merge(fd, HINT_PENDING, HINT_CALL, call);
+	return call;
 }
 
 void hint_clear_range(unsigned first, unsigned last)

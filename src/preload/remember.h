@@ -25,13 +25,14 @@ enum hint {
 	HINT_SEARCH = 1 << 9,	/* not all of its registrations are known: look in /proc */
 	HINT_EPOLL = 1 << 10,	/* is in an epoll instance, see below */
 	HINT_BOUND = 1 << 11,	/* bound to an address that no rule matched */
+	HINT_CALL = 1 << 8 | 1 << 13 | 1 << 15, /* a number for the last connect on it, see hint_call() */
 	/* A socket that is not ours, and is not pending either: */
 	HINT_FOREIGN = 1 << 5,	/* (only pending sockets have HINT_FLAGS) */
 	/* A socket we retargeted for listening: */
 	HINT_LISTEN = 1 << 12,
 	HINT_SHUT = 1 << 4,	 /* and shut down: who still waits in accept is woken by a connection of ours */
 	HINT_LOOPBACK = 1 << 11, /* to a loopback address (only pending sockets have HINT_BOUND) */
-	HINT_V6ONLY = 1 << 13,
+	HINT_V6ONLY = 1 << 13,	 /* (only pending sockets have HINT_CALL) */
 	/* A client we retargeted: */
 	HINT_ATTEMPT = 1 << 3,	/* its attempt went on in the background: connect will tell the end (only pending
 				 * sockets have HINT_NONBLOCK) */
@@ -76,6 +77,12 @@ static inline bool hint_says_foreign(int fd)
 	return hint_get(fd) & (HINT_PENDING | HINT_FOREIGN);
 }
 
+/* Without the bits that mean something else for pending sockets. */
+static inline unsigned hint_settled(unsigned hint)
+{
+	return hint & HINT_PENDING ? 0 : hint;
+}
+
 void hint_set(int fd, unsigned hint);
 /* For a number with a hint, `before`, which is not 0: forgets what else is known of it. */
 void hint_change(int fd, unsigned before, unsigned after);
@@ -91,13 +98,17 @@ static inline void hint_clear(int fd)
 
 void hint_clear_range(unsigned first, unsigned last);
 
-/* Adds bits to a hint, while another thread may add others. */
-static inline void hint_add(int fd, unsigned bits)
-{
-	struct remembered *now = remembered_get();
+/* Adds bits to a hint that has one of the bits `of`. Another thread may change it, or close fd, at the same time. */
+void hint_add(int fd, unsigned of, unsigned bits);
 
-	if (now && (unsigned)fd < HINT_COUNT)
-		__atomic_fetch_or(&now->hints[fd], (uint16_t)bits, __ATOMIC_RELAXED);
+/*
+ * A call that may wait is made on a pending socket: what to ask hint_is_of_call() for afterwards. Until then the
+ * number may have been closed, and given to another socket.
+ */
+unsigned hint_call(int fd);
+static inline bool hint_is_of_call(unsigned hint, unsigned call)
+{
+	return hint & HINT_PENDING && (hint & HINT_CALL) == call;
 }
 
 /* A registration in an epoll instance made before the socket was retargeted. */
