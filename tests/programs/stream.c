@@ -273,6 +273,36 @@ static void write_after_peer_closed(void)
 	say("send in the end: %s", error_name(error));
 }
 
+/* Some clients take POLLHUP for a connection that failed, others read what the server said before it closed. */
+static void events_after_peer_closed(void)
+{
+	const struct pair pair = connect_pair(0);
+	struct pollfd client = {.fd = pair.client, .events = POLLIN | POLLOUT | POLLRDHUP};
+
+	write_all(pair.server, "500", 3);
+	close(pair.server);
+	wait_for(pair.client, POLLRDHUP, 5000);
+	poll(&client, 1, 0);
+	say("can be read: %s", yes_no(client.revents & POLLIN));
+	say("can be written: %s", yes_no(client.revents & POLLOUT));
+	say("peer has ended: %s", yes_no(client.revents & POLLRDHUP));
+	say("hung up: %s", yes_no(client.revents & POLLHUP));
+}
+
+/* The rest of a request that the server does not want to read: it ends its side first, then closes. */
+static void unread_data_after_shutdown(void)
+{
+	const struct pair pair = connect_pair(0);
+	char data[4];
+
+	write_all(pair.client, "x", 1);
+	wait_for(pair.server, POLLIN, 5000);
+	shutdown(pair.server, SHUT_WR);
+	close(pair.server);
+	wait_for(pair.client, POLLHUP, 200);
+	say("read: %s", error_name(read(pair.client, data, sizeof(data)) < 0 ? errno : 0));
+}
+
 static void select_loop(void)
 {
 	const int listener = listen_at(here(0), 8);
@@ -494,6 +524,8 @@ int main(int argc, char **argv)
 		{"shutdown-unconnected", shutdown_unconnected},
 		{"data-before-close-arrives", data_before_close_arrives},
 		{"write-after-peer-closed", write_after_peer_closed},
+		{"events-after-peer-closed", events_after_peer_closed},
+		{"unread-data-after-shutdown", unread_data_after_shutdown},
 		{"select-loop", select_loop},
 		{"vectors-and-messages", vectors_and_messages},
 		{"room-for-a-long-name", room_for_a_long_name},
