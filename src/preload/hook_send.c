@@ -7,6 +7,7 @@
 #include "preload/socket.h"
 
 #include <errno.h>
+#include <limits.h>
 
 enum road {
 	ROAD_REAL,    /* not ours: the call as it is */
@@ -169,11 +170,13 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 HOOK_ALIAS(__sendmsg64, sendmsg)
 
-/* One by one: the kernel stops at the first that fails, and so do we. */
+/* One by one: the kernel stops at the first that fails, and after so many (UIO_MAXIOV), and so do we. */
 static int messages_send(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
 	unsigned i;
 
+	if (count > IOV_MAX)
+		count = IOV_MAX;
 	for (i = 0; i < count; i++) {
 		ssize_t sent = sendmsg(fd, &messages[i].msg_hdr, flags);
 
@@ -194,11 +197,12 @@ static bool rule_matters(int fd, const struct msghdr *message, int flags)
 
 HOOK int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
+	struct mark mark;
 	int sent;
 
 	if (!is_pointer(messages))
 		return REAL(sendmmsg)(fd, messages, count, flags);
-	if (flags & (MSG_OOB | MSG_ZEROCOPY))
+	if (flags & (MSG_OOB | MSG_ZEROCOPY) && mark_find(fd, &mark))
 		return messages_send(fd, messages, count, flags);
 	for (unsigned i = 0; i < count; i++)
 		if (rule_matters(fd, &messages[i].msg_hdr, flags))

@@ -350,9 +350,25 @@ static void data_that_is_not_there(void)
 	say("waits: %s", yes_no(wait_for(pair.server, POLLIN, 50)));
 }
 
+/* The kernel takes 1024 messages in one call. */
+static void more_messages_than_one_call_takes(void)
+{
+	static struct iovec part = {(void *)"m", 1};
+	static struct mmsghdr messages[1030];
+	const struct place to = here(1);
+	const int udp = socket(here_family, SOCK_DGRAM, 0), sink = socket(here_family, SOCK_DGRAM, 0);
+
+	if (do_bind(sink, to) < 0 || do_connect(udp, to) < 0)
+		die("udp");
+	for (size_t i = 0; i < N_ELEMENTS(messages); i++)
+		messages[i].msg_hdr = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1};
+	say("sent: %d", sendmmsg(udp, messages, N_ELEMENTS(messages), MSG_ZEROCOPY));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
+		{"more-messages-than-one-call-takes", more_messages_than_one_call_takes},
 		{"flags-that-change-nothing", flags_that_change_nothing},
 		{"nothing-is-sent", nothing_is_sent},
 		{"broken-pipe", broken_pipe},
