@@ -105,19 +105,29 @@ static unsigned listener_learn(int listener, int family)
 		hint = HINT_LISTEN | HINT_INHERIT | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 		       (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 		       (ip_addr_is_loopback(&mark.addr) ? HINT_LOOPBACK : 0);
+	hint_clear(listener); /* it may be that of a pending socket, which a child made listen */
 	hint_set(listener, hint);
 	return hint;
 }
 
-static int finish(int listener, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
+/* The listener was shut down, and closed before this thread had its turn. */
+static bool was_shut(int fd)
 {
-	unsigned hint = hint_get(listener);
+	const struct transport *transport = transport_of(socket_domain(fd));
+
+	return transport && is_wake(transport, fd);
+}
+
+/* `before`: the hint of the listener when the call began. */
+static int finish(int listener, unsigned before, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
+{
+	unsigned hint = hint_settled(hint_get(listener));
 	int saved = errno, family;
 
 	if (fd < 0)
 		return fd;
 	hint_clear(fd);
-	if (hint & HINT_SHUT)
+	if (hint & HINT_SHUT || (before & ~hint & HINT_LISTEN && was_shut(fd)))
 		return refuse_shut(fd, len, room);
 	family = addr ? family_of(addr, room) : -1;
 	if (!hint)
@@ -135,13 +145,15 @@ static int finish(int listener, int fd, struct sockaddr *addr, socklen_t *len, s
 HOOK int accept(int listener, struct sockaddr *addr, socklen_t *len)
 {
 	socklen_t room = room_of(addr, len);
+	unsigned before = hint_get(listener);
 
-	return finish(listener, REAL(accept)(listener, addr, len), addr, len, room);
+	return finish(listener, before, REAL(accept)(listener, addr, len), addr, len, room);
 }
 
 HOOK int accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	socklen_t room = room_of(addr, len);
+	unsigned before = hint_get(listener);
 
-	return finish(listener, REAL(accept4)(listener, addr, len, flags), addr, len, room);
+	return finish(listener, before, REAL(accept4)(listener, addr, len, flags), addr, len, room);
 }

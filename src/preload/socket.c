@@ -49,11 +49,29 @@ int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *t
 	return transport == &transport_vsock ? bind_endpoint(fd, transport, to) : -1;
 }
 
+/* No client of ours has such a port, and the kernel hardly ever chooses one. A unix socket without a name is read as
+ * one (VMADDR_PORT_ANY). */
+#define WAKE_PORT 0xffff0000u
+
+bool is_wake(const struct transport *transport, int fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+	struct endpoint peer;
+
+	if (REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) < 0)
+		return true; /* it has gone already */
+	return transport->decode(&settings()->realm, &sa, len, &peer) && peer.port >= WAKE_PORT;
+}
+
 void listener_wake(const struct transport *transport, const struct endpoint *at)
 {
 	int saved = errno, knock = REAL(socket)(transport->domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct endpoint from = {VMADDR_CID_ANY, WAKE_PORT | port_next()};
 	uint32_t cids[] = {at->cid == VMADDR_CID_ANY ? VMADDR_CID_LOCAL : at->cid, own_cid()};
 
+	if (knock >= 0 && transport == &transport_vsock)
+		bind_endpoint(knock, transport, &from);
 	for (unsigned i = 0; knock >= 0 && i < sizeof cids / sizeof *cids; i++) {
 		struct sockaddr_storage sa;
 		struct endpoint to = {cids[i], at->port};

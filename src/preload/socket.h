@@ -26,6 +26,8 @@ int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *t
  * Without a road to this machine's own listeners (vsock_loopback, or an own CID) nobody is woken.
  */
 void listener_wake(const struct transport *transport, const struct endpoint *at);
+/* True for an accepted connection that listener_wake() made, and for one whose other end has gone already. */
+bool is_wake(const struct transport *transport, int fd);
 
 /* The state of a TCP socket (the first byte of struct tcp_info), e.g. TCP_CLOSE. */
 int tcp_state(int fd);

@@ -23,6 +23,7 @@ process 127.0.0.1 ::1
 bare 127.0.0.1 ::1
 threads 127.0.0.1 ::1
 blocked 127.0.0.1
+numbers 127.0.0.1
 reuse 127.0.0.1
 options 127.0.0.1 ::1
 allopts 127.0.0.1 ::1
