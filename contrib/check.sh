@@ -17,7 +17,7 @@ usage()
 	  dist        make distcheck
 	  vm          the integration tests again over real AF_VSOCK, in a VM
 	  nested      streams between a guest and its host, both ways, in a VM inside a VM
-	  suites      test suites that others wrote (CPython's, libuv's, libevent's), over a realm and over AF_VSOCK
+	  suites      a test suite that others wrote (CPython's), over a realm; part of it over AF_VSOCK with vm
 
 	  --no-install  install nothing; what is missing fails its step
 	  --keep        keep the build directory and the logs
@@ -277,27 +277,13 @@ step_nested()
 suite()
 {
 	env IP2VSOCK="$work/gcc/tests/ip2vsock" programs="$work/gcc/tests/programs" srcdir="$work/src" \
-		SOURCES="$work/sources" UNITS="$2" sh "$work/src/tests/suites/$1.sh"
+		UNITS="$2" sh "$work/src/tests/suites/$1.sh"
 }
 
-# source_of PACKAGE: true when it can be had.
-source_of()
-{
-	# shellcheck disable=SC2016 # it is for the other shell
-	LOGS=$work SOURCES=$work/sources sh -c '. "$0"; source_of "$1"' "$work/src/tests/suites/source.sh" "$1"
-}
-
-# CPython's tests are a package like others. Sources are not to be had everywhere.
+# CPython's tests are a package like others. The other suites need sources, which are not to be had everywhere.
 step_suites()
 {
 	part "suite of CPython" suite cpython 'test_(epoll|select|poll|selectors|[a-x]*server|[a-z]*lib|async[a-z]*|wsgiref|ssl|socket)|test_asyncio[.].*'
-	for name in libuv1 libevent; do
-		if source_of "$name"; then
-			part "suite of ${name%1}" suite "${name%1}" '.*'
-		else
-			echo "suite of ${name%1}: apt has no sources here"
-		fi
-	done
 }
 
 # The VM has one processor and takes as long as all the rest: it runs beside it.

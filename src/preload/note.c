@@ -16,6 +16,29 @@
 #define AN_INT (BPF_LD | BPF_IMM)
 #define LONGER (BPF_LDX | BPF_IMM)
 
+static uint32_t words_of(socklen_t size)
+{
+	return (size + 3) / 4;
+}
+
+/* How many instructions an option takes that begins here. */
+static uint32_t length_of(const struct sock_filter *at)
+{
+	return at->code == LONGER ? 1 + words_of(at->k) : 1;
+}
+
+/* Up to what could not have been written by note_option_set(): a socket may come from a stranger. */
+static uint32_t count_valid(const struct note *note, uint32_t count)
+{
+	const struct sock_filter *options = note->code + NOTE_HEAD;
+	uint32_t at = 0;
+
+	while (at < count && (options[at].code != LONGER || options[at].k <= NOTE_VALUE_MOST) &&
+	       length_of(options + at) <= count - at)
+		at += length_of(options + at);
+	return at;
+}
+
 void note_get(int fd, struct note *out)
 {
 	socklen_t count = sizeof out->code / sizeof *out->code; /* in instructions, not bytes */
@@ -27,7 +50,7 @@ void note_get(int fd, struct note *out)
 	    count <= sizeof out->code / sizeof *out->code && out->code[0].k == SIGN) {
 		for (unsigned i = 0; i < 4; i++)
 			out->ip.s6_addr32[i] = out->code[1 + i].k;
-		out->count = count - NOTE_HEAD - 1;
+		out->count = count_valid(out, count - NOTE_HEAD - 1);
 	}
 	errno = saved;
 }
@@ -41,17 +64,6 @@ int note_set(int fd, struct note *note)
 		note->code[1 + i] = (struct sock_filter)BPF_STMT(AN_INT, note->ip.s6_addr32[i]);
 	note->code[NOTE_HEAD + note->count] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
 	return REAL(setsockopt)(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-}
-
-static uint32_t words_of(socklen_t size)
-{
-	return (size + 3) / 4;
-}
-
-/* How many instructions an option takes that begins here. */
-static uint32_t length_of(const struct sock_filter *at)
-{
-	return at->code == LONGER ? 1 + words_of(at->k) : 1;
 }
 
 /* The place of an option, or count. */

@@ -38,7 +38,7 @@ static const uint16_t name_offsets[REAL_COUNT] = {
 #undef CALL
 };
 
-static int call_missing(void)
+static long call_missing(void)
 {
 	errno = ENOSYS;
 	return -1;

@@ -5,7 +5,6 @@
 #include "echo.h"
 #include "full.h"
 
-#include <sched.h>
 #include <sys/epoll.h>
 
 struct caller {
@@ -20,14 +19,6 @@ static void *connect_run(void *arg)
 	struct caller *caller = arg;
 
 	caller->error = do_connect(caller->fd, caller->to) < 0 ? errno : 0;
-	return NULL;
-}
-
-static void *accept_run(void *arg)
-{
-	struct caller *caller = arg;
-
-	caller->error = accept(caller->fd, NULL, NULL) < 0 ? errno : 0;
 	return NULL;
 }
 
@@ -188,30 +179,6 @@ static void bind_fails_at_once(void)
 	say("at once: %s", yes_no(seconds() - start_time < 0.15));
 }
 
-/* shutdown() wakes who waits, even if the number is gone before that thread has run. */
-static void shut_and_closed(void)
-{
-	cpu_set_t one;
-	int failed = 0;
-
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	sched_setaffinity(0, sizeof(one), &one);
-	for (int i = 0; i < 20; i++) {
-		const int listener = listen_at(here(0), 8);
-		struct caller *caller = start_call(accept_run, listener, here(0));
-
-		if (shutdown(listener, SHUT_RDWR) < 0)
-			die("shutdown");
-		close(listener);
-		if (end_call(caller) == EINVAL)
-			failed++;
-		else
-			say("round %d: %s", i, error_name(caller->error));
-	}
-	say("EINVAL: %d of 20", failed);
-}
-
 /* A child turns its parent's socket into a listener. */
 static void child_listens(void)
 {
@@ -263,7 +230,6 @@ int main(int argc, char **argv)
 		{"reused-by-file", reused_by_file},
 		{"reused-by-connection", reused_by_connection},
 		{"bind-fails-at-once", bind_fails_at_once},
-		{"shut-and-closed", shut_and_closed},
 		{"child-listens", child_listens},
 		{"vfork-child-replaces", vfork_child_replaces},
 	};
