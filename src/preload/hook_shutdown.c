@@ -46,7 +46,7 @@ static int listener_shut(int fd, const struct transport *transport)
 	    !transport->decode(&settings()->realm, &sa, len, &at))
 		return fail(ENOTCONN);
 	socket_look(fd, &state);
-	made = inet_make(fd, &state, false);
+	made = inet_make(fd, &state, true);
 	if (made < 0)
 		return -1;
 	if (socket_install(fd, state.hint, made) < 0)
