@@ -239,7 +239,7 @@ step_sanitizers()
 		make -C "$work/asan" check-programs-run
 	part "thread: build" configured tsan --with-sanitizer=thread CC=gcc
 	# Bad pointers end the sanitizers themselves. ThreadSanitizer keeps signals back while a thread waits in a call.
-	part "thread: programs" env TEST_EXCEPT='process handler-|odd bad-pointers|data pointers-that' make -C "$work/tsan" check-programs-run
+	part "thread: programs" env TEST_EXCEPT='process handler-|numbers |odd bad-pointers|data pointers-that' make -C "$work/tsan" check-programs-run
 	part "valgrind: unit tests" make -C "$work/gcc" check-unit-valgrind
 	# Without the cases that hand bad addresses to the kernel on purpose.
 	part "valgrind: programs" env TEST_ONLY='^(carry|dups|names|registered|retry) ' TEST_EXCEPT='names .*(null|faults|errors)' \
