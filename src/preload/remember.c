@@ -16,7 +16,7 @@ unsigned hint_top;
 
 struct remembered *remembered_get(void)
 {
-	struct remembered *now = __atomic_load_n(&remembered, __ATOMIC_ACQUIRE), *nothing = NULL;
+	struct remembered *now = remembered_now(), *nothing = NULL;
 	int saved = errno;
 
 	if (now)
@@ -33,7 +33,7 @@ struct remembered *remembered_get(void)
 
 void hint_set(int fd, unsigned hint)
 {
-	struct remembered *now = hint ? remembered_get() : __atomic_load_n(&remembered, __ATOMIC_ACQUIRE);
+	struct remembered *now = hint ? remembered_get() : remembered_now();
 	unsigned top;
 
 	if (!now || (unsigned)fd >= HINT_COUNT)
@@ -65,7 +65,7 @@ static unsigned note_slot(int fd, unsigned i)
 
 static uint64_t note_load(unsigned slot)
 {
-	return __atomic_load_n(&remembered->notes[slot].key, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&remembered_now()->notes[slot].key, __ATOMIC_ACQUIRE);
 }
 
 static void notes_drop(int fd)
@@ -74,7 +74,7 @@ static void notes_drop(int fd)
 		unsigned slot = note_slot(fd, i);
 
 		if (note_load(slot) >> 32 == (unsigned)fd + 1)
-			__atomic_store_n(&remembered->notes[slot].key, 0, __ATOMIC_RELEASE);
+			__atomic_store_n(&remembered_now()->notes[slot].key, 0, __ATOMIC_RELEASE);
 	}
 }
 
@@ -87,11 +87,11 @@ static bool note_store(int fd, int epfd, const struct epoll_event *event)
 		uint64_t found = note_load(slot);
 
 		if (found == 0)
-			__atomic_compare_exchange_n(&remembered->notes[slot].key, &found, key, false,
+			__atomic_compare_exchange_n(&remembered_now()->notes[slot].key, &found, key, false,
 						    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 		if (found == 0 || found == key) {
-			__atomic_store_n(&remembered->notes[slot].data, event->data.u64, __ATOMIC_RELAXED);
-			__atomic_store_n(&remembered->notes[slot].events, event->events, __ATOMIC_RELAXED);
+			__atomic_store_n(&remembered_now()->notes[slot].data, event->data.u64, __ATOMIC_RELAXED);
+			__atomic_store_n(&remembered_now()->notes[slot].events, event->events, __ATOMIC_RELAXED);
 			return true;
 		}
 	}
@@ -103,7 +103,7 @@ void epoll_note_follow(int epfd, int op, int fd, const struct epoll_event *event
 	if (op == EPOLL_CTL_DEL) {
 		for (unsigned i = 0; i < NOTE_REACH; i++)
 			if (note_load(note_slot(fd, i)) == note_key(fd, epfd))
-				__atomic_store_n(&remembered->notes[note_slot(fd, i)].key, 0, __ATOMIC_RELEASE);
+				__atomic_store_n(&remembered_now()->notes[note_slot(fd, i)].key, 0, __ATOMIC_RELEASE);
 		return;
 	}
 	/* A one-shot registration disarms itself, which we do not see: only the kernel knows its state. */
@@ -127,8 +127,8 @@ int epoll_notes_of(int fd, struct epoll_note *out, int most)
 		out[count++] = (struct epoll_note){
 			.epfd = (int)(uint32_t)key,
 			.fd = fd,
-			.events = __atomic_load_n(&remembered->notes[slot].events, __ATOMIC_RELAXED),
-			.data = __atomic_load_n(&remembered->notes[slot].data, __ATOMIC_RELAXED),
+			.events = __atomic_load_n(&remembered_now()->notes[slot].events, __ATOMIC_RELAXED),
+			.data = __atomic_load_n(&remembered_now()->notes[slot].data, __ATOMIC_RELAXED),
 		};
 	}
 	return count;
@@ -140,7 +140,7 @@ void hint_change(int fd, unsigned before, unsigned after)
 		notes_drop(fd);
 	if (before & HINT_OPTIONS)
 		chosen_drop(fd);
-	__atomic_store_n(&remembered->hints[fd], (uint16_t)after, __ATOMIC_RELAXED);
+	__atomic_store_n(&remembered_now()->hints[fd], (uint16_t)after, __ATOMIC_RELAXED);
 }
 
 static void hint_merge(int fd, unsigned of, unsigned drop, unsigned bits)
@@ -149,7 +149,7 @@ static void hint_merge(int fd, unsigned of, unsigned drop, unsigned bits)
 	uint16_t before = (uint16_t)hint;
 
 	while (before & of &&
-	       !__atomic_compare_exchange_n(&remembered->hints[fd], &before, (uint16_t)((before & ~drop) | bits), true,
+	       !__atomic_compare_exchange_n(&remembered_now()->hints[fd], &before, (uint16_t)((before & ~drop) | bits), true,
 					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
 }

@@ -61,12 +61,18 @@ struct remembered {
 extern struct remembered *remembered; /* NULL until mapped */
 extern unsigned hint_top;	      /* one more than the highest number that ever had a hint */
 
+/* As it is now. Another thread may map it at any time, hence an atomic read each time. */
+static inline struct remembered *remembered_now(void)
+{
+	return __atomic_load_n(&remembered, __ATOMIC_ACQUIRE);
+}
+
 /* Maps it if need be; NULL without memory. errno is preserved. */
 struct remembered *remembered_get(void);
 
 static inline unsigned hint_get(int fd)
 {
-	struct remembered *now = __atomic_load_n(&remembered, __ATOMIC_ACQUIRE);
+	struct remembered *now = remembered_now();
 
 	return now && (unsigned)fd < HINT_COUNT ? __atomic_load_n(&now->hints[fd], __ATOMIC_RELAXED) : 0;
 }
