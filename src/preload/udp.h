@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* UDP sockets whose datagrams to mapped addresses are carried by connections. */
+#ifndef IP2VSOCK_UDP_H
+#define IP2VSOCK_UDP_H
+
+#include "preload/decide.h"
+
+/*
+ * The program's descriptor stays the UDP socket that it is: it keeps its options, its flags, its readiness for
+ * writing and its way to addresses that no rule matches. Beside it there are, on descriptors of our own,
+ *	a listener	 where peers connect to,
+ *	links		 connections to peers, each of which carries records (ip2vsock/dgram.h),
+ *	an aggregate	 an epoll instance over them, readable when something may have come.
+ * struct udp is what is known of all this; it never leaves the process. Structs are never unmapped: a thread
+ * that waited may look at one after another thread closed the socket.
+ */
+struct udp;
+struct udp_table;
+
+/* NULL until the first UDP socket of this process has a mapped address. */
+extern struct udp_table *udp_table;
+
+struct udp *udp_find(int fd);
+
+/* The struct of a descriptor, or NULL for one that is none of these. */
+static inline struct udp *udp_get(int fd)
+{
+	return __builtin_expect(__atomic_load_n(&udp_table, __ATOMIC_ACQUIRE) != NULL, 0) ? udp_find(fd) : NULL;
+}
+
+/* --- addresses. All return 0, or -1 with the errno that UDP gives. */
+
+/* bind(2) to an address that a listen rule matches. EADDRINUSE, EACCES, EINVAL (bound), ENOBUFS. */
+int udp_bind(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target);
+
+/* connect(2) to an address that a connect rule matches. Nothing is sent, and nobody need listen. */
+int udp_connect(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target);
+
+/* connect(2) to another address, or to AF_UNSPEC: the peer is forgotten, and the kernel's socket does the rest. */
+void udp_disconnect(struct udp *udp);
+
+/* What getsockname(2) and getpeername(2) show. False: the kernel's answer is right (ENOTCONN). */
+bool udp_local_name(struct udp *udp, int fd, struct ip_addr *out);
+bool udp_peer_name(struct udp *udp, struct ip_addr *out);
+
+/* shutdown(2) of a connected one. -1 with ENOTCONN when it is not connected. */
+int udp_shutdown(struct udp *udp, int how);
+
+/* --- data */
+
+/*
+ * What becomes of a datagram that a program sends: to message->msg_name, or to the peer. True when it is for a mapped
+ * address (or one that stands for a CID, or one that a datagram came from): then *sent is the result, with errno, and
+ * the kernel must not see the call. Creates the struct of fd when there is none yet. False: not ours, nothing done.
+ * Never waits for longer than it takes to reach a peer, or to see that there is none; what finds no room is lost.
+ */
+bool udp_send(int fd, const struct msghdr *message, int flags, ssize_t *sent);
+
+/* recvmsg(2), whole: from links and from the kernel's socket; O_NONBLOCK, MSG_DONTWAIT, SO_RCVTIMEO, signals as there. */
+ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags);
+
+/* FIONREAD: the size of the next datagram, 0 when there is none. */
+int udp_next_size(struct udp *udp, int fd);
+
+/* SO_ERROR: the error that waits, which is forgotten then; 0 when there is none. */
+int udp_error_take(struct udp *udp);
+
+/* An option was set on fd: what is remembered of options is asked again. */
+void udp_options_changed(struct udp *udp, int fd);
+
+/* --- waiting, for poll(2), select(2) and epoll(7) */
+
+/* An epoll descriptor that is readable when something may have come, for poll(2) beside fd itself. */
+int udp_aggregate(struct udp *udp);
+
+/*
+ * What is true of the links now, of POLLIN, POLLERR, POLLRDHUP|POLLHUP (after udp_shutdown): looks, without waiting,
+ * whether a whole datagram is there to be received. The kernel's socket is not asked: POLLOUT, and POLLIN for what
+ * comes from the network, are its own.
+ */
+int udp_events(struct udp *udp, int fd);
+
+/* fd was registered in, changed in, or removed from an epoll instance: its aggregate is likewise. */
+void udp_watch(struct udp *udp, int epfd, int op, const struct epoll_event *event);
+
+/* --- numbers */
+
+/* fd is about to be closed, or to become something else. The last number of a socket closes all that is beside it. */
+void udp_drop(int fd);
+/* copy is now another number of the socket fd. */
+void udp_share(int fd, int copy);
+
+#endif
