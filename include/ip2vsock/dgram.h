@@ -38,7 +38,7 @@ static inline uint32_t dgram_carrier_port(uint32_t port)
 enum dgram_hello {
 	DGRAM_HELLO_GOOD,
 	DGRAM_HELLO_FOREIGN, /* somebody who does not speak this at all */
-	DGRAM_HELLO_VERSION, /* another version */
+	DGRAM_HELLO_VERSION, /* another version, or bytes that this one leaves 0 */
 };
 
 void dgram_hello_write(uint32_t port, uint8_t out[DGRAM_HELLO_SIZE]);
