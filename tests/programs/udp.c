@@ -152,8 +152,8 @@ static void by_sendmsg(void)
 	say_size("sendmsg", sendmsg(ends.client, &put_header, 0));
 	wait_for(ends.server, POLLIN, UDP_SOON);
 	say_size("recvmsg", recvmsg(ends.server, &header, 0));
-	say("it is %s|%s, flags %#x, name %u bytes, control %zu", a, b, (unsigned)header.msg_flags, header.msg_namelen,
-	    (size_t)header.msg_controllen);
+	say("it is %s|%s, flags %#x, name %u bytes, control %zu", a, b, (unsigned)header.msg_flags,
+	    header.msg_namelen, (size_t)header.msg_controllen);
 	from.len = header.msg_namelen;
 	say("from %s", name_text(&from.sa));
 	to = from;

@@ -114,7 +114,8 @@ UNUSED static ssize_t say_size(const char *what, ssize_t size)
 
 UNUSED static bool same_place(struct place a, struct place b)
 {
-	const struct sockaddr_in *in_a = (const struct sockaddr_in *)&a.sa, *in_b = (const struct sockaddr_in *)&b.sa;
+	const struct sockaddr_in *in_a = (const struct sockaddr_in *)&a.sa,
+				 *in_b = (const struct sockaddr_in *)&b.sa;
 	const struct sockaddr_in6 *in6_a = (const struct sockaddr_in6 *)&a.sa;
 	const struct sockaddr_in6 *in6_b = (const struct sockaddr_in6 *)&b.sa;
 
