@@ -398,8 +398,6 @@ static void rule_read(struct parser *parser, enum rule_direction direction)
 		return;
 	if (slice_is(word.slice, "tcp") || slice_is(word.slice, "udp")) {
 		rule.protocols = slice_is(word.slice, "tcp") ? RULE_TCP : RULE_UDP;
-		if (rule.protocols == RULE_UDP)
-			complain_not_yet(parser, &word, "protocol ", word.slice);
 		if (!word_need(parser, &word, missing))
 			return;
 	}

@@ -91,6 +91,9 @@ static const struct {
 	/* protocols */
 	{ "connect tcp *:80 inet", "connect tcp *:80 inet" },
 	{ "listen tcp *:80 inet", "listen tcp *:80 inet" },
+	{ "connect udp 10.0.0.3:514 vsock host:514", "connect udp 10.0.0.3:514 vsock host:514" },
+	{ "connect udp *:53 inet", "connect udp *:53 inet" },
+	{ "listen udp *:* vsock any:*", "listen udp *:* vsock any:*" },
 	/* targets */
 	{ "connect *:80 vsock 3:80", "connect *:80 vsock 3:80" },
 	{ "connect *:80 vsock 3:*", "connect *:80 vsock 3:*" },
@@ -344,7 +347,6 @@ static const struct {
 	  "1:9: \"b\\xc3\\xbccher.vm\" is not a name (letters, digits, \"-\", \"_\" and "
 	  "\".\")" },
 	/* what is not available yet */
-	{ "connect udp *:80 inet", 0, "1:9: protocol \"udp\" is not available yet" },
 	{ "connect sctp *:80 inet", 0,
 	  "1:9: \"sctp\" has no port (ADDRESS:PORT is expected, such as *:80 or 10.0.0.3:*)" },
 	{ "connect *:80 unix /run/fc/9.sock:22", 0, "1:14: target \"unix\" is not available yet" },
