@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* explain: what the rules decide for an address. */
 #include "cli/ctl.h"
+#include "ip2vsock/dgram.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,9 +73,23 @@ static void shown_print(const struct ctl *ctl, const struct question *question, 
 	printf("  peers   are shown by their CID, CID %u for example as %s\n", cid, list.text);
 }
 
+/* Datagrams need a connection, on another port than TCP's; which one, ss(8) shows. */
+static void carrier_print(const struct target *target, bool listens)
+{
+	struct endpoint carrier = target->to;
+	char text[32];
+
+	if (carrier.port == VMADDR_PORT_ANY)
+		return;
+	carrier.port = dgram_carrier_port(carrier.port);
+	printf("  carrier %s %s\n", listens ? "connections to vsock" : "a connection to vsock",
+	       config_endpoint_text(&carrier, text, sizeof text));
+}
+
 static void target_print(const struct ctl *ctl, const struct question *question, const struct target *target)
 {
-	char endpoint[32];
+	bool listens = question->direction == RULE_LISTEN;
+	char text[32];
 
 	switch (target->kind) {
 	case TARGET_INET:
@@ -87,16 +102,13 @@ static void target_print(const struct ctl *ctl, const struct question *question,
 	case TARGET_VSOCK:
 		break;
 	}
-	if (question->protocol == RULE_UDP) {
-		printf("  result  refused with %s (UDP over vsock is not available yet)\n",
-		       question->direction == RULE_LISTEN ? "EADDRNOTAVAIL" : "ENETUNREACH");
-		return;
-	}
-	printf("  result  %s vsock %s", question->direction == RULE_LISTEN ? "listens on" : "goes to",
-	       config_endpoint_text(&target->to, endpoint, sizeof endpoint));
+	printf("  result  %s vsock %s", listens ? "listens on" : "goes to",
+	       config_endpoint_text(&target->to, text, sizeof text));
 	if (ctl->realm.name)
 		printf(" of realm %s", ctl->realm.name);
 	putchar('\n');
+	if (question->protocol == RULE_UDP)
+		carrier_print(target, listens);
 	shown_print(ctl, question, target);
 }
 

@@ -339,7 +339,9 @@ connect tcp 10.8.1.1:8042
   peer    is shown as 10.8.1.1:8042
 connect udp 10.0.0.3:5
   rule    web.map:2: host 10.0.0.3 3
-  result  refused with ENETUNREACH (UDP over vsock is not available yet)
+  result  goes to vsock 3:5
+  carrier a connection to vsock 3:1430519813
+  peer    is shown as 10.0.0.3:5
 connect tcp 10.0.0.3:1
   rule    web.map:2: host 10.0.0.3 3
   result  goes to vsock 3:1
@@ -353,7 +355,9 @@ is "$(told "$IP2VSOCK" -f web.map -u demo --explain 'listen tcp 0.0.0.0:80' --ex
   peers   are shown by their CID, CID 3 for example as 10.0.0.3
 listen udp 0.0.0.0:80
   rule    web.map:7: listen *:80 vsock any:80
-  result  refused with EADDRNOTAVAIL (UDP over vsock is not available yet)
+  result  listens on vsock any:80 of realm demo
+  carrier connections to vsock any:1430519888
+  peers   are shown by their CID, CID 3 for example as 10.0.0.3
 listen tcp [::1]:81
   rule    none matches; default inet
   result  left to the network
