@@ -152,8 +152,7 @@ static void limit_set(const struct attempt *attempt, int made, const struct time
 
 /* --- signals */
 
-/* True when every signal handler of the process was installed with SA_RESTART. */
-static bool handlers_restart(void)
+bool handlers_restart(void)
 {
 	for (int number = 1; number < NSIG; number++) {
 		struct sigaction action;

@@ -54,4 +54,7 @@ enum attempt_end attempt_join(int fd, const struct socket_state *state);
 /* How one that is over ended: an errno as TCP's connect tells it, once; ECONNABORTED when SO_ERROR was read. */
 int attempt_error(int fd);
 
+/* True when every signal handler of the process was installed with SA_RESTART. */
+bool handlers_restart(void);
+
 #endif

@@ -9,6 +9,7 @@
 #include "preload/restore.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -101,22 +102,6 @@ static int bind_patiently(int fd, const struct transport *transport, const struc
 	return result;
 }
 
-/* Unix sockets have no ports for the privileged: TCP is asked, on a socket that goes away at once. */
-static bool port_forbidden(const struct transport *transport, uint16_t port)
-{
-	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd, result;
-
-	if (transport == &transport_vsock || port == 0 || port >= IPPORT_RESERVED)
-		return false;
-	fd = REAL(socket)(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	result = REAL(bind)(fd, (struct sockaddr *)&sa, sizeof sa);
-	close_quietly(fd);
-	return result < 0 && errno == EACCES;
-}
-
 static int mark_made(int made, const struct transport *transport, struct mark *mark, const struct endpoint *to)
 {
 	if (mark->addr.port == 0)
@@ -165,7 +150,7 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 	if (!again && (!(state->hint & HINT_PENDING) || state->hint & HINT_BOUND) &&
 	    (inet_bound(fd, &already) || tcp_state(fd) != TCP_CLOSE))
 		return fail(EINVAL);
-	if (port_forbidden(settings()->transport, addr->port))
+	if (settings()->transport != &transport_vsock && port_forbidden(addr->port))
 		return fail(EACCES);
 	mark.flags = options_flags(fd, state->hint);
 	if (state->family == AF_INET6) {
@@ -208,6 +193,8 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 	int result, saved = errno;
 
 	if (!decide(fd, RULE_LISTEN, addr, &state, &target)) {
+		if (udp_is_bound(fd))
+			return fail(EINVAL);
 		result = REAL(bind)(fd, sa, len);
 		if (result < 0 && errno == EINVAL && failed_restore(fd))
 			result = REAL(bind)(fd, sa, len);
@@ -224,7 +211,7 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 	}
 	if (inet_restore_failed(fd, &state))
 		socket_look(fd, &state);
-	result = state.kind == KIND_UDP ? refuse_udp(EADDRNOTAVAIL) : bind_retargeted(fd, &state, addr, &target, false);
+	result = state.kind == KIND_UDP ? udp_bind(fd, &state, addr, &target) : bind_retargeted(fd, &state, addr, &target, false);
 	log_call("bind", fd, addr, settings()->transport->name, &target.to, result);
 	if (result == 0)
 		errno = saved;

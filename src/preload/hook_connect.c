@@ -10,6 +10,7 @@
 #include "preload/restore.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -309,8 +310,13 @@ static int disconnect(int fd, const struct sockaddr *sa, socklen_t len)
 	struct socket_state state;
 	int saved = errno;
 
-	if (hint_get(fd) & HINT_PENDING)
+	if (hint_get(fd) & HINT_PENDING) {
+		struct udp *udp = udp_get(fd);
+
+		if (udp)
+			udp_disconnect(udp);
 		return REAL(connect)(fd, sa, len);
+	}
 	socket_look(fd, &state);
 	if (state.kind != KIND_OURS)
 		return REAL(connect)(fd, sa, len);
@@ -347,7 +353,13 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 		if (!target.rule)
 			matches = decide(fd, RULE_CONNECT, addr, &state, &target);
 	}
+	if (!matches && hint_may_be_udp(fd) && udp_target(fd, addr, &state, &target))
+		matches = true;
 	if (!matches) {
+		struct udp *udp = udp_get(fd);
+
+		if (udp)
+			udp_disconnect(udp);
 		result = connect_untouched(fd, addr, sa, len);
 		if (result == 0)
 			errno = saved;
@@ -360,7 +372,7 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 		log_call("connect", fd, addr, "reject", NULL, -1);
 		return -1;
 	}
-	result = state.kind == KIND_UDP ? refuse_udp(ENETUNREACH)
+	result = state.kind == KIND_UDP ? udp_connect(fd, &state, addr, &target)
 					: connect_retargeted(fd, &state, addr, &target, sa, len);
 	log_call("connect", fd, addr, settings()->transport->name, &target.to, result);
 	if (result == 0)

@@ -3,6 +3,7 @@
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -67,6 +68,10 @@ static int duplicated(int fd, int copy)
 	if (copy < 0 || copy == fd)
 		return copy;
 	hint_clear(copy);
+	if (udp_get(fd)) {
+		udp_share(fd, copy);
+		return copy;
+	}
 	if (hint_get(fd) & HINT_PENDING)
 		hint_clear(fd);
 	else if (!(hint_get(fd) & HINT_FOREIGN)) /* a child of vfork does it in its parent's memory */

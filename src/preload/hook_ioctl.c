@@ -6,6 +6,7 @@
 #include "preload/remember.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -115,6 +116,11 @@ static int corrected(int fd, unsigned long request, void *argument, int result, 
 	int error = errno;
 	struct mark mark;
 
+	if (request == FIONREAD && result == 0 && udp_get(fd)) {
+		if (*(int *)argument == 0)
+			*(int *)argument = udp_next_size(udp_get(fd), fd);
+		return 0;
+	}
 	if (!may_differ(result, request) || hint_get(fd) & HINT_PENDING)
 		return result;
 	if (!mark_find(fd, &mark)) {

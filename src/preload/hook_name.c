@@ -4,6 +4,7 @@
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <string.h>
@@ -71,6 +72,22 @@ static inline bool is_ip_name(const struct sockaddr *addr, socklen_t room)
 	return family == AF_INET || family == AF_INET6;
 }
 
+static void name_give(const struct ip_addr *shown, struct sockaddr *addr, socklen_t *len, socklen_t room)
+{
+	struct sockaddr_storage sa;
+	socklen_t sa_len = ip_addr_write(shown, &sa);
+
+	*len = room;
+	ip_addr_copy_out(&sa, sa_len, addr, len);
+}
+
+static bool udp_name_show(int fd, bool peer, struct ip_addr *out)
+{
+	struct udp *udp = udp_get(fd);
+
+	return udp && (peer ? udp_peer_name(udp, out) : udp_local_name(udp, fd, out));
+}
+
 static __attribute__((noinline)) int name_answer(int fd, bool peer, struct sockaddr *addr, socklen_t *len,
 						 socklen_t room)
 {
@@ -81,17 +98,16 @@ static __attribute__((noinline)) int name_answer(int fd, bool peer, struct socka
 
 	if (room >= sizeof family)
 		memcpy(&family, addr, sizeof family);
-	if ((family == AF_UNSPEC || transport_of(family)) &&
+	if (udp_name_show(fd, peer, &shown)) {
+		name_give(&shown, addr, len, room);
+	} else if ((family == AF_UNSPEC || transport_of(family)) &&
 	    (peer ? peer_name_show(fd, &shown, &over) : own_name_show(fd, &shown))) {
-		struct sockaddr_storage sa;
-		socklen_t sa_len = ip_addr_write(&shown, &sa);
-
-		*len = room;
 		if (over) {
+			*len = room;
 			errno = ENOTCONN;
 			return -1;
 		}
-		ip_addr_copy_out(&sa, sa_len, addr, len);
+		name_give(&shown, addr, len, room);
 	}
 	errno = saved;
 	return 0;
@@ -103,7 +119,7 @@ HOOK int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *restrict
 
 	if (REAL(getsockname)(fd, addr, len) < 0)
 		return -1;
-	return is_ip_name(addr, room) ? 0 : name_answer(fd, false, addr, len, room);
+	return is_ip_name(addr, room) && !udp_get(fd) ? 0 : name_answer(fd, false, addr, len, room);
 }
 
 /*
@@ -116,7 +132,9 @@ static bool peer_remembered(int fd, struct ip_addr *out)
 	struct mark mark;
 	char nothing;
 
-	if (hint_get(fd) & HINT_PENDING || !mark_find(fd, &mark))
+	if (hint_get(fd) & HINT_PENDING)
+		return udp_name_show(fd, true, out);
+	if (!mark_find(fd, &mark))
 		return false;
 	if (peer_kept_get(fd, &kept)) {
 		show_peer(&kept.endpoint, &mark, out);
@@ -128,8 +146,7 @@ static bool peer_remembered(int fd, struct ip_addr *out)
 
 HOOK int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
 {
-	socklen_t room = room_of(addr, len), sa_len;
-	struct sockaddr_storage sa;
+	socklen_t room = room_of(addr, len);
 	struct ip_addr shown;
 	int saved = errno;
 
@@ -143,9 +160,7 @@ HOOK int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict
 	}
 	if (REAL(getsockname)(fd, addr, len) < 0) /* so the kernel judges the pointers and the length */
 		return -1;
-	*len = room;
-	sa_len = ip_addr_write(&shown, &sa);
-	ip_addr_copy_out(&sa, sa_len, addr, len);
+	name_give(&shown, addr, len, room);
 	errno = saved;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "preload/hooks.h"
 #include "preload/mark.h"
 #include "preload/real.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <string.h>
@@ -52,7 +53,10 @@ static __attribute__((noinline, used)) ssize_t recv_flagged(int fd, void *data, 
 {
 	struct iovec part = {data, size};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct udp *udp = udp_get(fd);
 
+	if (udp)
+		return udp_receive(udp, fd, &message, flags);
 	return receive_flagged(fd, &message, flags);
 }
 
@@ -91,12 +95,28 @@ HOOK ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 	return recv_plain(fd, data, size, flags);
 }
 
+static ssize_t recvfrom_udp(struct udp *udp, int fd, void *data, size_t size, int flags, struct sockaddr *from,
+			    socklen_t *len)
+{
+	struct iovec part = {data, size};
+	struct msghdr message = {
+		.msg_name = from, .msg_namelen = from ? *len : 0, .msg_iov = &part, .msg_iovlen = 1};
+	ssize_t got = udp_receive(udp, fd, &message, flags);
+
+	if (got >= 0 && from)
+		*len = message.msg_namelen;
+	return got;
+}
+
 static __attribute__((noinline)) ssize_t recvfrom_named(int fd, void *data, size_t size, int flags,
 							 struct sockaddr *from, socklen_t *len)
 {
+	struct udp *udp = udp_get(fd);
 	struct place place;
 	ssize_t got;
 
+	if (udp)
+		return recvfrom_udp(udp, fd, data, size, flags, from, len);
 	place_keep(&place, from, *len);
 	do {
 		got = REAL(recvfrom)(fd, data, size, flags, from, len);
@@ -132,7 +152,7 @@ HOOK ssize_t recvfrom(int fd, void *restrict data, size_t size, int flags, struc
 		return recv_plain(fd, data, size, flags);
 	if (!is_pointer(len)) /* EFAULT */
 		return REAL(recvfrom)(fd, data, size, flags, from, len);
-	if (flags & RECEIVE_FLAGS)
+	if (flags & RECEIVE_FLAGS && !udp_get(fd))
 		return recvfrom_flagged(fd, data, size, flags, from, len);
 	return recvfrom_named(fd, data, size, flags, from, len);
 }
@@ -166,6 +186,8 @@ HOOK ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 	if (!is_pointer(message))
 		return REAL(recvmsg)(fd, message, flags);
+	if (udp_get(fd))
+		return udp_receive(udp_get(fd), fd, message, flags);
 	place.look = false;
 	if (message->msg_name)
 		place_keep(&place, message->msg_name, message->msg_namelen);
@@ -207,6 +229,8 @@ static int recvmmsg_by(__typeof__(recvmmsg) *real, int fd, struct mmsghdr *messa
 
 	if (!is_pointer(messages))
 		return real(fd, messages, count, flags, timeout);
+	if (udp_get(fd))
+		return udp_receive_many(udp_get(fd), fd, messages, count, flags, timeout);
 	ours = (in_realm() || flags & RECEIVE_FLAGS) && mark_find(fd, &mark);
 	if (ours && flags & RECEIVE_FLAGS)
 		return messages_receive(fd, messages, count, flags);

@@ -4,7 +4,9 @@
 #include "preload/decide.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
+#include "preload/remember.h"
 #include "preload/socket.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,6 +16,7 @@ enum road {
 	ROAD_REFUSED, /* errno is set */
 	ROAD_CONNECT, /* MSG_FASTOPEN: connect, then send without the address */
 	ROAD_PLAIN,   /* a connected stream ignores the address, as TCP does */
+	ROAD_UDP,     /* a datagram */
 };
 
 static enum road road_of(int fd, const void *name, socklen_t len, int flags, struct ip_addr *addr)
@@ -21,20 +24,21 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 	struct socket_state state;
 	struct target target;
 
+	/* What is a socket of UDP for sure finds its way by itself (udp_send), also to addresses that no rule knows. */
+	if (hint_get(fd) & HINT_DGRAM)
+		return ROAD_UDP;
 	if (!ip_addr_read(name, len, addr))
-		return ROAD_REAL;
+		return hint_get(fd) ? ROAD_REAL : ROAD_UDP;
 	if (!decide(fd, RULE_CONNECT, addr, &state, &target))
-		return ROAD_REAL;
+		return hint_get(fd) ? ROAD_REAL : ROAD_UDP;
 	if (state.kind == KIND_OURS && !(flags & MSG_FASTOPEN))
 		return ROAD_PLAIN;
 	if (target.kind == TARGET_REJECT) {
 		errno = target.error;
 		return ROAD_REFUSED;
 	}
-	if (state.kind == KIND_UDP) {
-		refuse_udp(ENETUNREACH);
-		return ROAD_REFUSED;
-	}
+	if (state.kind == KIND_UDP)
+		return ROAD_UDP;
 	return flags & MSG_FASTOPEN ? ROAD_CONNECT : ROAD_REAL;
 }
 
@@ -115,6 +119,16 @@ static __attribute__((noinline)) ssize_t sendto_named(int fd, const void *data, 
 	struct ip_addr addr;
 	enum road road = road_of(fd, to, len, flags, &addr);
 
+	if (road == ROAD_UDP) {
+		struct iovec part = {(void *)(uintptr_t)data, size};
+		struct msghdr message = {
+			.msg_name = (void *)(uintptr_t)to, .msg_namelen = len, .msg_iov = &part, .msg_iovlen = 1};
+		ssize_t sent;
+
+		if (udp_send(fd, &message, flags, &sent))
+			return sent;
+		road = ROAD_REAL;
+	}
 	if (road == ROAD_REAL) {
 		ssize_t sent = REAL(sendto)(fd, data, size, flags, to, len);
 
@@ -151,9 +165,21 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	struct msghdr bare;
 	enum road road;
 
-	if (!is_pointer(message) || !message->msg_name)
-		return message_send(fd, message, flags);
+	if (!is_pointer(message))
+		return REAL(sendmsg)(fd, message, flags);
+	if (!message->msg_name) {
+		ssize_t sent;
+
+		return udp_get(fd) && udp_send(fd, message, flags, &sent) ? sent : message_send(fd, message, flags);
+	}
 	road = road_of(fd, message->msg_name, message->msg_namelen, flags, &addr);
+	if (road == ROAD_UDP) {
+		ssize_t sent;
+
+		if (udp_send(fd, message, flags, &sent))
+			return sent;
+		road = ROAD_REAL;
+	}
 	if (road == ROAD_REAL) {
 		ssize_t sent = REAL(sendmsg)(fd, message, flags);
 
@@ -191,6 +217,8 @@ static bool rule_matters(int fd, const struct msghdr *message, int flags)
 {
 	struct ip_addr addr;
 
+	if (udp_get(fd))
+		return true;
 	return message->msg_name &&
 	       road_of(fd, message->msg_name, message->msg_namelen, flags, &addr) != ROAD_REAL;
 }

@@ -7,6 +7,7 @@
 #include "preload/restore.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -136,6 +137,18 @@ static int attempt_shut(int fd)
 	return connect(fd, &nowhere, sizeof nowhere);
 }
 
+/* One that is connected to somebody whom the kernel reaches is the kernel's. */
+static int udp_shut(int fd, int how)
+{
+	int saved = errno;
+
+	if (udp_shutdown(udp_get(fd), how) == 0) {
+		errno = saved;
+		return 0;
+	}
+	return REAL(shutdown)(fd, how);
+}
+
 HOOK int shutdown(int fd, int how)
 {
 	const struct transport *transport;
@@ -143,6 +156,8 @@ HOOK int shutdown(int fd, int how)
 	struct mark mark;
 	int saved = errno, result;
 
+	if (udp_get(fd))
+		return udp_shut(fd, how);
 	if (how < SHUT_RD || how > SHUT_RDWR || hint_get(fd) & HINT_PENDING || settings()->disabled ||
 	    !(transport = mark_find(fd, &mark)))
 		return REAL(shutdown)(fd, how);

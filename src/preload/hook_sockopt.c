@@ -8,6 +8,7 @@
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -68,7 +69,11 @@ static __attribute__((noinline)) int option_set(int fd, int level, int option, c
 	if (!transport) {
 		result = REAL(setsockopt)(fd, level, option, value, size);
 		if (result == 0) {
-			if (hint)
+			struct udp *udp = udp_get(fd);
+
+			if (udp)
+				udp_options_changed(udp, fd);
+			else if (hint)
 				follow(fd, hint, level, option, value, size);
 			return 0;
 		}
@@ -149,6 +154,15 @@ static bool answer_correct(int fd, int option, int *number)
 	}
 }
 
+static int udp_error_answer(int fd, void *value, socklen_t *size, socklen_t room)
+{
+	int error = udp_error_take(udp_get(fd));
+
+	if (error)
+		give_int(error, value, size, room);
+	return 0;
+}
+
 static __attribute__((noinline)) int option_get(int fd, int level, int option, void *restrict value,
 						  socklen_t *restrict size)
 {
@@ -161,6 +175,8 @@ static __attribute__((noinline)) int option_get(int fd, int level, int option, v
 	if (!asked || !mark_find(fd, &mark)) {
 		result = REAL(getsockopt)(fd, level, option, value, size);
 		if (result == 0) {
+			if (option == SO_ERROR && level == SOL_SOCKET && udp_get(fd))
+				return udp_error_answer(fd, value, size, room);
 			if (option_keep(level, option) != KEEP_ANSWER || hint & HINT_PENDING)
 				return 0;
 			memcpy(&number, value, *size < sizeof number ? *size : sizeof number);

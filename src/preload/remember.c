@@ -3,6 +3,7 @@
 #include "preload/remember.h"
 #include "preload/chosen.h"
 #include "preload/log.h"
+#include "preload/udp.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -136,6 +137,8 @@ int epoll_notes_of(int fd, struct epoll_note *out, int most)
 
 void hint_change(int fd, unsigned before, unsigned after)
 {
+	if (before & HINT_DGRAM && !udp_drop(fd))
+		return;
 	if (before & HINT_EPOLL)
 		notes_drop(fd);
 	if (before & HINT_OPTIONS)

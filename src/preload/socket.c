@@ -5,6 +5,7 @@
 #include "preload/mark.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/retarget.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -111,10 +112,17 @@ bool is_connected(int fd)
 	return REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) == 0;
 }
 
-int refuse_udp(int error)
+bool port_forbidden(uint16_t port)
 {
-	static bool said;
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd, result;
 
-	log_say_once(&said, "UDP to a vsock target is not available yet: refused");
-	return fail(error);
+	if (port == 0 || port >= IPPORT_RESERVED)
+		return false;
+	fd = REAL(socket)(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	result = REAL(bind)(fd, (struct sockaddr *)&sa, sizeof sa);
+	close_quietly(fd);
+	return result < 0 && errno == EACCES;
 }

@@ -38,7 +38,8 @@ bool inet_bound(int fd, struct ip_addr *out);
 /* getpeername(2) knows a peer. */
 bool is_connected(int fd);
 
-/* Fails with `error`, and says once why UDP does. */
-int refuse_udp(int error);
+/* Unix sockets have no ports for the privileged, and datagrams are carried by other ports: TCP is asked, on a socket that
+ * goes away at once. True when bind(2) to the port is for the privileged (ip_unprivileged_port_start). */
+bool port_forbidden(uint16_t port);
 
 #endif

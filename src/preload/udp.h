@@ -33,6 +33,9 @@ static inline struct udp *udp_get(int fd)
 /* bind(2) to an address that a listen rule matches. EADDRINUSE, EACCES, EINVAL (bound), ENOBUFS. */
 int udp_bind(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target);
 
+/* True when it has a port already. */
+bool udp_is_bound(int fd);
+
 /* connect(2) to an address that a connect rule matches. Nothing is sent, and nobody need listen. */
 int udp_connect(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target);
 
@@ -46,6 +49,12 @@ bool udp_peer_name(struct udp *udp, struct ip_addr *out);
 /* shutdown(2) of a connected one. -1 with ENOTCONN when it is not connected. */
 int udp_shutdown(struct udp *udp, int how);
 
+/*
+ * Where a datagram to addr goes: what a rule says, or the CID that addr stands for. False when the kernel sends it. With
+ * TARGET_REJECT in *target state is not looked at.
+ */
+bool udp_target(int fd, const struct ip_addr *addr, struct socket_state *state, struct target *target);
+
 /* --- data */
 
 /*
@@ -58,6 +67,10 @@ bool udp_send(int fd, const struct msghdr *message, int flags, ssize_t *sent);
 
 /* recvmsg(2), whole: from links and from the kernel's socket; O_NONBLOCK, MSG_DONTWAIT, SO_RCVTIMEO, signals as there. */
 ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags);
+
+/* recvmmsg(2). The time is looked at when a datagram has come, as by the kernel. */
+int udp_receive_many(struct udp *udp, int fd, struct mmsghdr *messages, unsigned count, int flags,
+		     const struct timespec *timeout);
 
 /* FIONREAD: the size of the next datagram, 0 when there is none. */
 int udp_next_size(struct udp *udp, int fd);
@@ -85,8 +98,9 @@ void udp_watch(struct udp *udp, int epfd, int op, const struct epoll_event *even
 
 /* --- numbers */
 
-/* fd is about to be closed, or to become something else. The last number of a socket closes all that is beside it. */
-void udp_drop(int fd);
+/* fd is about to be closed, or to become something else. The last number of a socket closes all that is beside it. False
+ * in a child of vfork, whose descriptors are copies while its memory is its parent's: nothing may be forgotten. */
+bool udp_drop(int fd);
 /* copy is now another number of the socket fd. */
 void udp_share(int fd, int copy);
 

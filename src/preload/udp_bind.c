@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* bind, connect and shutdown of UDP sockets with mapped addresses, and the names they show. */
+#include "preload/log.h"
+#include "preload/socket.h"
+#include "preload/udp_state.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- listeners */
+
+static int listener_make(const struct endpoint *to)
+{
+	const struct transport *transport = settings()->transport;
+	struct endpoint at = {to->cid, dgram_carrier_port(to->port)};
+	int fd = REAL(socket)(transport->domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
+
+	if (fd < 0)
+		return fail(error_of_socket(errno));
+	if (bind_endpoint(fd, transport, &at) == 0 && REAL(listen)(fd, INT32_MAX) == 0)
+		return descriptor_keep(fd);
+	error = errno;
+	SYSTEM(close, fd);
+	return fail(error);
+}
+
+static int listener_make_anywhere(struct endpoint *to)
+{
+	int fd = -1;
+
+	for (int i = 0; i < 64 && fd < 0; i++) {
+		to->port = port_next();
+		fd = listener_make(to);
+		if (fd < 0 && errno != EADDRINUSE)
+			return -1;
+		if (i % 4 == 3)
+			port_jump();
+	}
+	return fd;
+}
+
+static bool is_shared(int fd)
+{
+	return option_int(fd, SOL_SOCKET, SO_REUSEPORT);
+}
+
+/* Wildcards reach all addresses, of IPv4 as well unless v6only (inet_rcv_saddr_equal in net/ipv4/inet_connection_sock.c). */
+static bool addresses_clash(const struct mark *a, const struct mark *b)
+{
+	bool a_v4 = ip_addr_is_v4(&a->addr), b_v4 = ip_addr_is_v4(&b->addr);
+
+	if (a_v4 != b_v4)
+		return ip_addr_is_any(a_v4 ? &b->addr : &a->addr) && !((a_v4 ? b : a)->flags & MARK_V6ONLY);
+	return ip_addr_is_any(&a->addr) || ip_addr_is_any(&b->addr) ||
+	       memcmp(&a->addr.ip, &b->addr.ip, sizeof a->addr.ip) == 0;
+}
+
+/*
+ * Another socket of this process has the port. One that is connected gives its listener away: it has its peer, and servers
+ * that connect a socket bind a new one to the same port. Where UDP has room for both, each on another address, the
+ * one that came first serves all clients, and the other waits where nobody comes. Sockets that share
+ * (SO_REUSEPORT, or SO_REUSEADDR as UDP has it) accept from one listener.
+ */
+static int listener_beside(struct udp *udp, int fd, struct endpoint *to)
+{
+	bool shared = is_shared(fd) || option_int(fd, SOL_SOCKET, SO_REUSEADDR), beside = false;
+
+	for (int other_fd = 0; other_fd < (int)hint_top; other_fd++) {
+		struct udp *other = udp_find(other_fd);
+		int listener;
+
+		if (!other || other == udp || !other->live || other->listener < 0 || other->local.port != to->port ||
+		    other->local.cid != to->cid)
+			continue;
+		if (!addresses_clash(&udp->mark, &other->mark)) {
+			beside = true;
+			continue;
+		}
+		if (!shared || !(is_shared(other_fd) || option_int(other_fd, SOL_SOCKET, SO_REUSEADDR)))
+			return fail(EADDRINUSE);
+		listener = REAL(fcntl)(other->listener, F_DUPFD_CLOEXEC, udp_table->high);
+		if (listener >= 0 && other->connected && udp_lock(other)) {
+			SYSTEM(close, other->listener);
+			other->listener = -1;
+			udp_unlock(other);
+		}
+		return listener;
+	}
+	if (beside)
+		return listener_make_anywhere(&(struct endpoint){.cid = to->cid});
+	return fail(EADDRINUSE);
+}
+
+int udp_listen(struct udp *udp, struct endpoint *to)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	udp->listener = to->port == VMADDR_PORT_ANY ? listener_make_anywhere(to) : listener_make(to);
+	if (udp->listener < 0)
+		return -1;
+	udp->local = *to;
+	udp->bound = true;
+	if (udp->mark.addr.port == 0)
+		udp->mark.addr.port = port_show(to->port);
+	REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, udp->listener, &event);
+	return 0;
+}
+
+/* Under the number that the kernel's socket has, if it has one. */
+int udp_bind_implicitly(struct udp *udp, int fd)
+{
+	struct endpoint to = {VMADDR_CID_ANY, VMADDR_PORT_ANY};
+	struct ip_addr at;
+
+	if (udp->bound)
+		return 0;
+	if (inet_bound(fd, &at)) {
+		udp->inet = true;
+		udp->mark.addr = at;
+		to.port = at.port;
+		if (udp_listen(udp, &to) == 0)
+			return 0;
+		to.port = VMADDR_PORT_ANY; /* a stranger has it: answers come all the same */
+	}
+	return udp_listen(udp, &to) == 0 ? 0 : fail(errno == EADDRINUSE ? EAGAIN : errno);
+}
+
+static int family_check(const struct socket_state *state, const struct ip_addr *addr)
+{
+	if (state->family == addr->family)
+		return 0;
+	return fail(state->family == AF_INET ? EAFNOSUPPORT : EINVAL);
+}
+
+static int bind_locked(struct udp *udp, int fd, const struct ip_addr *addr, const struct target *target)
+{
+	struct endpoint to = target->to;
+
+	udp->mark.addr = *addr;
+	if (udp_listen(udp, &to) < 0) {
+		if (errno != EADDRINUSE)
+			return -1;
+		udp->listener = listener_beside(udp, fd, &to);
+		if (udp->listener < 0)
+			return -1;
+		udp->local = to;
+		udp->bound = true;
+		REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, udp->listener, &(struct epoll_event){.events = EPOLLIN});
+	}
+	udp->bound_by_program = addr->port != 0;
+	return 0;
+}
+
+int udp_bind(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target)
+{
+	struct ip_addr already;
+	struct udp *udp;
+	int result, saved = errno;
+
+	if (family_check(state, addr) < 0)
+		return -1;
+	if (inet_bound(fd, &already))
+		return fail(EINVAL);
+	if (port_forbidden(addr->port))
+		return fail(EACCES);
+	udp = udp_make(fd, state);
+	if (!udp)
+		return -1;
+	if (!udp_lock(udp))
+		return fail(ENOBUFS);
+	result = udp->bound ? fail(EINVAL) : bind_locked(udp, fd, addr, target);
+	if (result < 0 && !udp->bound)
+		udp->mark.addr = (struct ip_addr){.family = state->family, .ip = state->family == AF_INET ?
+				  ip_addr_from_v4(INADDR_ANY, 0, AF_INET).ip : (struct in6_addr)IN6ADDR_ANY_INIT};
+	udp_unlock(udp);
+	if (result == 0)
+		errno = saved;
+	return result;
+}
+
+bool udp_is_bound(int fd)
+{
+	struct udp *udp = udp_get(fd);
+
+	return udp && udp->bound;
+}
+
+/* --- connect */
+
+static bool is_peer_linked(struct udp *udp, const struct ip_addr *addr)
+{
+	struct link *link = link_find(udp, addr);
+
+	return link && link->state == LINK_OPEN;
+}
+
+static int connect_locked(struct udp *udp, int fd, const struct ip_addr *addr, const struct endpoint *to)
+{
+	struct link *link = link_find(udp, addr);
+
+	if (udp_bind_implicitly(udp, fd) < 0)
+		return -1;
+	udp->connected = true;
+	udp->peer = *addr;
+	udp->peer_to = link ? link->to : *to;
+	udp->shut = 0;
+	udp_error_set(udp, 0);
+	/* A server that goes on with one client here will bind another socket for the next. */
+	if (udp->bound_by_program && is_peer_linked(udp, addr) && udp->listener >= 0) {
+		SYSTEM(close, udp->listener);
+		udp->listener = -1;
+	}
+	return 0;
+}
+
+int udp_connect(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target)
+{
+	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	struct udp *udp;
+	int result, saved = errno;
+
+	/* IPv6 sockets take an IPv4 address as little as the reverse (udpv6_pre_connect, __ip6_datagram_connect). */
+	if (state->family != addr->family)
+		return fail(state->family == AF_INET ? EAFNOSUPPORT : EINVAL);
+	udp = udp_make(fd, state);
+	if (!udp)
+		return -1;
+	if (is_connected(fd))
+		REAL(connect)(fd, &nobody, sizeof nobody);
+	if (!udp_lock(udp))
+		return fail(ENOBUFS);
+	result = connect_locked(udp, fd, addr, &target->to);
+	udp_unlock(udp);
+	if (result == 0)
+		errno = saved;
+	return result;
+}
+
+/* Its listener was given up for the peer's sake. */
+static void listener_again(struct udp *udp)
+{
+	struct endpoint to = udp->local;
+
+	if (udp->bound && udp->listener < 0)
+		udp_listen(udp, &to);
+}
+
+void udp_disconnect(struct udp *udp)
+{
+	int saved = errno;
+
+	if (udp_lock(udp)) {
+		if (udp->connected) {
+			udp->connected = false;
+			udp_error_set(udp, 0);
+			listener_again(udp);
+		}
+		udp->inet = true; /* if the program connects elsewhere */
+		udp_unlock(udp);
+	}
+	errno = saved;
+}
+
+int udp_shutdown(struct udp *udp, int how)
+{
+	int result = -1;
+
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return fail(EINVAL);
+	if (!udp_lock(udp))
+		return fail(ENOTCONN);
+	if (udp->connected) {
+		udp->shut |= (how != SHUT_WR ? SHUT_READ : 0) | (how != SHUT_RD ? SHUT_WRITE : 0);
+		udp_tell(udp);
+		result = 0;
+	} else {
+		errno = ENOTCONN;
+	}
+	udp_unlock(udp);
+	return result;
+}
+
+/* --- names */
+
+bool udp_local_name(struct udp *udp, int fd, struct ip_addr *out)
+{
+	bool known = false;
+
+	if (!udp_lock(udp))
+		return false;
+	if (udp->bound) {
+		show_local(fd, &udp->local, udp->connected ? &udp->peer_to : NULL, &udp->mark, out);
+		known = true;
+	}
+	udp_unlock(udp);
+	return known;
+}
+
+bool udp_peer_name(struct udp *udp, struct ip_addr *out)
+{
+	bool known;
+
+	if (!udp_lock(udp))
+		return false;
+	known = udp->connected;
+	*out = udp->peer;
+	udp_unlock(udp);
+	return known;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Receiving datagrams: from links, and from the kernel's socket. */
+#include "preload/attempt.h"
+#include "preload/hooks.h"
+#include "preload/socket.h"
+#include "preload/udp_control.h"
+#include "preload/udp_state.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+
+static void name_give(const struct udp *udp, struct msghdr *message)
+{
+	struct sockaddr_storage sa;
+	struct ip_addr from = udp->from;
+	socklen_t len;
+
+	if (!message->msg_name)
+		return;
+	from.family = udp->family;
+	len = ip_addr_write(&from, &sa);
+	ip_addr_copy_out(&sa, len, message->msg_name, &message->msg_namelen);
+}
+
+/* As many bytes as fit. */
+static size_t data_give(const struct msghdr *message, const uint8_t *data, size_t size)
+{
+	size_t given = 0;
+
+	for (size_t i = 0; i < message->msg_iovlen && given < size; i++) {
+		size_t part = message->msg_iov[i].iov_len;
+
+		if (part > size - given)
+			part = size - given;
+		memcpy(message->msg_iov[i].iov_base, data + given, part);
+		given += part;
+	}
+	return given;
+}
+
+/* The address that the datagram came to, for IP_PKTINFO. */
+static void control_give(struct udp *udp, int fd, struct msghdr *message)
+{
+	struct endpoint peer = {VMADDR_CID_ANY, 0};
+	struct link *link = link_find(udp, &udp->from);
+	struct ip_addr to;
+
+	if (link)
+		peer = link->to;
+	show_local(fd, &udp->local, &peer, &udp->mark, &to);
+	udp_control_write(udp->control, &to, message);
+}
+
+static ssize_t record_give(struct udp *udp, int fd, struct msghdr *message, int flags)
+{
+	const uint8_t *record = udp->buffer + udp->start;
+	size_t size = (size_t)dgram_record_size(record, udp->end - udp->start) - DGRAM_PREFIX_SIZE;
+	size_t given = data_give(message, record + DGRAM_PREFIX_SIZE, size);
+
+	message->msg_flags = flags & MSG_CMSG_CLOEXEC;
+	if (given < size)
+		message->msg_flags |= MSG_TRUNC;
+	name_give(udp, message);
+	if (udp->control)
+		control_give(udp, fd, message);
+	else
+		message->msg_controllen = 0;
+	if (!(flags & MSG_PEEK))
+		udp->start += (uint32_t)(DGRAM_PREFIX_SIZE + size);
+	return (ssize_t)(flags & MSG_TRUNC ? size : given);
+}
+
+static ssize_t inet_receive(int fd, struct msghdr *message, int flags)
+{
+	return REAL(recvmsg)(fd, message, flags | MSG_DONTWAIT);
+}
+
+/* What is there now. -1 with EAGAIN when nothing is. */
+static ssize_t receive_now(struct udp *udp, int fd, struct msghdr *message, int flags)
+{
+	ssize_t got = fail(EAGAIN);
+	int error;
+
+	if (!udp_lock(udp))
+		return fail(EAGAIN);
+	error = udp->error;
+	if (error)
+		udp_error_set(udp, 0);
+	/* Nobody who sends much keeps the others from being heard. */
+	udp->turn = !udp->turn;
+	if (!error && udp->inet && udp->turn)
+		got = inet_receive(fd, message, flags);
+	if (!error && got < 0 && errno == EAGAIN) {
+		if (udp->start < udp->end || links_read(udp))
+			got = record_give(udp, fd, message, flags);
+		else if (udp->inet && !udp->turn)
+			got = inet_receive(fd, message, flags);
+		else
+			errno = EAGAIN;
+	}
+	if (!error && got < 0 && errno == EAGAIN && udp->shut & SHUT_READ)
+		got = 0;
+	if (error)
+		errno = error;
+	error = errno;
+	udp_tell(udp);
+	udp_unlock(udp);
+	errno = error;
+	return got;
+}
+
+/* 1 when something may have come, else -1 with EAGAIN (the time is over), or EINTR. */
+static int receive_wait(struct udp *udp, int fd, int64_t until)
+{
+	struct pollfd wait[2] = {{.fd = udp->aggregate, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+	nfds_t count = udp->inet ? 2 : 1;
+	int64_t left = until ? until - clock_ms() : 0;
+	struct timespec time = {left / 1000, left % 1000 * 1000000};
+	int got;
+
+	if (until && left <= 0)
+		return fail(EAGAIN);
+	got = ppoll(wait, count, until ? &time : NULL, NULL);
+	if (got == 0)
+		return fail(EAGAIN);
+	/* A restarted call has not ended (signal(7)); with a time limit it is not restarted. */
+	if (got < 0 && errno == EINTR && !until && handlers_restart())
+		return 1;
+	return got < 0 ? -1 : 1;
+}
+
+ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags)
+{
+	int64_t until = udp->receive_limit ? clock_ms() + udp->receive_limit : 0;
+	int saved = errno, waiting = -1;
+
+	if (flags & (MSG_ERRQUEUE | MSG_OOB))
+		return REAL(recvmsg)(fd, message, flags);
+	for (;;) {
+		ssize_t got = receive_now(udp, fd, message, flags);
+
+		if (got >= 0)
+			errno = saved;
+		if (got >= 0 || errno != EAGAIN || flags & MSG_DONTWAIT)
+			return got;
+		if (waiting < 0)
+			waiting = !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK);
+		if (!waiting)
+			return fail(EAGAIN);
+		if (receive_wait(udp, fd, until) < 0)
+			return -1;
+		if (udp_find(fd) != udp)
+			return fail(EBADF);
+	}
+}
+
+int udp_receive_many(struct udp *udp, int fd, struct mmsghdr *messages, unsigned count, int flags,
+		     const struct timespec *timeout)
+{
+	int64_t until = timeout ? clock_ms() + timeout->tv_sec * INT64_C(1000) + timeout->tv_nsec / 1000000 : 0;
+	unsigned i;
+
+	if (timeout && (timeout->tv_sec < 0 || (unsigned long)timeout->tv_nsec > 999999999))
+		return fail(EINVAL);
+	if (count > IOV_MAX)
+		count = IOV_MAX;
+	for (i = 0; i < count; i++) {
+		ssize_t got = udp_receive(udp, fd, &messages[i].msg_hdr, flags & ~MSG_WAITFORONE);
+
+		if (got < 0)
+			return i ? (int)i : -1;
+		messages[i].msg_len = (unsigned)got;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+		if (timeout && clock_ms() >= until)
+			return (int)i + 1;
+	}
+	return (int)i;
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sending datagrams to mapped addresses. */
+#include "preload/hooks.h"
+#include "preload/log.h"
+#include "preload/socket.h"
+#include "preload/udp_state.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+
+/* In ms: to reach a peer that was not spoken to before, and for room in its window. */
+#define WAIT_CONNECT 150
+#define WAIT_ROOM 100
+
+/* As udp_sendmsg() in net/ipv4/udp.c reads it: an AF_INET socket takes AF_UNSPEC for AF_INET. */
+static bool address_read(int fd, const void *name, socklen_t len, struct ip_addr *out)
+{
+	struct sockaddr_in in;
+	sa_family_t family;
+
+	if (ip_addr_read(name, len, out))
+		return true;
+	if (!ip_addr_family(name, len, &family) || family != AF_UNSPEC || len < sizeof in)
+		return false;
+	memcpy(&in, name, sizeof in);
+	*out = ip_addr_from_v4(ntohl(in.sin_addr.s_addr), ntohs(in.sin_port), AF_INET);
+	return socket_domain(fd) == AF_INET;
+}
+
+bool udp_target(int fd, const struct ip_addr *addr, struct socket_state *state, struct target *target)
+{
+	if (decide(fd, RULE_CONNECT, addr, state, target))
+		return state->kind == KIND_UDP || target->kind == TARGET_REJECT;
+	/* It was shown to the program as somebody's, and nobody else has it. */
+	if (settings()->disabled || settings()->failed || target->rule || !cid_from_stand_in(&addr->ip, &target->to.cid))
+		return false;
+	socket_look(fd, state);
+	target->kind = TARGET_VSOCK;
+	target->to.port = addr->port;
+	return state->kind == KIND_UDP;
+}
+
+struct datagram {
+	int fd;
+	const struct ip_addr *addr;
+	struct endpoint to;
+	const struct iovec *parts;
+	size_t count, size;
+	int flags;
+};
+
+static ssize_t parts_size(const struct msghdr *message)
+{
+	size_t size = 0;
+
+	if (message->msg_iovlen > IOV_MAX)
+		return fail(EMSGSIZE);
+	for (size_t i = 0; i < message->msg_iovlen; i++) {
+		size += message->msg_iov[i].iov_len;
+		if (size > SSIZE_MAX || message->msg_iov[i].iov_len > SSIZE_MAX)
+			return fail(EINVAL);
+	}
+	return (ssize_t)size;
+}
+
+/* Where the program's memory may end, the kernel finds out. */
+static bool memory_copy(uint8_t *to, const void *from, size_t size)
+{
+	struct iovec here = {to, size}, there = {(void *)(uintptr_t)from, size};
+	ssize_t copied = SYSTEM(process_vm_readv, getpid(), &here, 1, &there, 1, 0);
+
+	if (copied < 0 && errno != EFAULT) { /* not allowed in here */
+		memcpy(to, from, size);
+		return true;
+	}
+	return copied == (ssize_t)size;
+}
+
+/* What a short write left, from `skip` bytes into head and parts on, waits with the link. */
+static bool tail_keep(struct udp *udp, struct link *link, const struct iovec *parts, size_t count, size_t skip)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t size = parts[i].iov_len, part = skip < size ? size - skip : 0;
+
+		if (part && (!bytes_room(udp, &link->tail, link->tail.have + (uint32_t)part) ||
+			     !memory_copy(link->tail.at + link->tail.have, (const uint8_t *)parts[i].iov_base + skip, part)))
+			return false;
+		link->tail.have += (uint32_t)part;
+		skip -= size - part;
+	}
+	return true;
+}
+
+enum sent {
+	SENT,
+	SENT_NO_ROOM,
+	SENT_DEAD,  /* the connection is over: the peer may have a new one */
+	SENT_WRONG, /* the program's fault: errno */
+};
+
+#define PARTS_MOST 8
+
+/* One write, however many parts: more than a few are put together first, in the buffer of what was not sent. */
+static enum sent record_send(struct udp *udp, struct link *link, const struct datagram *datagram)
+{
+	uint8_t head[DGRAM_HELLO_SIZE + DGRAM_PREFIX_SIZE];
+	struct iovec parts[1 + PARTS_MOST] = {{head, 0}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1 + datagram->count};
+	size_t whole;
+	ssize_t sent;
+
+	if (link->greet)
+		dgram_hello_write(udp->local.port, head);
+	parts[0].iov_len = link->greet ? sizeof head : DGRAM_PREFIX_SIZE;
+	dgram_prefix_write(datagram->size, head + parts[0].iov_len - DGRAM_PREFIX_SIZE);
+	whole = parts[0].iov_len + datagram->size;
+	if (datagram->count > PARTS_MOST) {
+		if (!tail_keep(udp, link, parts, 1, 0) || !tail_keep(udp, link, datagram->parts, datagram->count, 0)) {
+			bytes_free(udp, &link->tail);
+			errno = EFAULT;
+			return SENT_WRONG;
+		}
+		link->greet = false;
+		link_flush(udp, link);
+		return link->fd < 0 ? SENT_DEAD : SENT;
+	}
+	memcpy(parts + 1, datagram->parts, datagram->count * sizeof *parts);
+	sent = SYSTEM(sendmsg, link->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0) {
+		if (errno == EFAULT)
+			return SENT_WRONG;
+		return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? SENT_NO_ROOM : SENT_DEAD;
+	}
+	link->greet = false;
+	if ((size_t)sent < whole && !tail_keep(udp, link, parts, message.msg_iovlen, (size_t)sent)) {
+		link_close(udp, link);
+		errno = EFAULT;
+		return SENT_WRONG;
+	}
+	return SENT;
+}
+
+/* Without the lock, for a link that may be another when the lock is taken again. */
+static void link_wait(struct udp *udp, int fd, int64_t until)
+{
+	int64_t left = until - clock_ms();
+	struct timespec time[2] = {{left / 1000, left % 1000 * 1000000}};
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
+
+	udp_unlock(udp);
+	if (left > 0)
+		SYSTEM(ppoll, &room, 1, time, NULL, 8);
+}
+
+/*
+ * The link of a peer, connected. NULL with the reason in *why: 0 where the datagram is simply lost. The lock is held
+ * on return, unless *why is EBADF.
+ */
+static struct link *link_ready(struct udp *udp, const struct datagram *datagram, int *why)
+{
+	int64_t until = 0;
+	int error;
+
+	for (;;) {
+		struct link *link = link_find(udp, datagram->addr);
+
+		*why = 0;
+		if (!link)
+			link = link_add(udp, datagram->addr, &datagram->to);
+		if (!link)
+			return NULL;
+		if (link->state == LINK_OPEN)
+			return link;
+		if (link->state == LINK_CONNECTING) {
+			error = link_connected(udp, link);
+		} else if (!until && link->retry && clock_ms() < link->retry) {
+			*why = link->error;
+			return NULL;
+		} else {
+			error = link_connect(udp, link);
+		}
+		if (error == 0)
+			return link;
+		if (error != EINPROGRESS) {
+			*why = error;
+			return NULL;
+		}
+		if (!until)
+			until = clock_ms() + WAIT_CONNECT;
+		if (clock_ms() >= until) {
+			link_failed(udp, link, ETIMEDOUT);
+			return NULL;
+		}
+		link_wait(udp, link->fd, until);
+		if (!udp_lock(udp)) {
+			*why = EBADF;
+			return NULL;
+		}
+	}
+}
+
+static bool may_wait(const struct datagram *datagram)
+{
+	return !(datagram->flags & MSG_DONTWAIT) && !(REAL(fcntl)(datagram->fd, F_GETFL) & O_NONBLOCK);
+}
+
+/* Until what was begun is sent, or there is room; not longer than is worth a datagram. False: the lock is gone. */
+static bool room_wait(struct udp *udp, const struct datagram *datagram, int64_t *until)
+{
+	struct link *link = link_find(udp, datagram->addr);
+
+	if (!*until)
+		*until = clock_ms() + WAIT_ROOM;
+	link_wait(udp, link->fd, *until);
+	return udp_lock(udp);
+}
+
+/* Sent, or lost. -1 with errno for what UDP tells. The lock is held on return, or *gone set. */
+static int datagram_send(struct udp *udp, const struct datagram *datagram, bool *gone)
+{
+	int64_t until = 0;
+	bool again = false;
+	int why;
+
+	for (;;) {
+		struct link *link = link_ready(udp, datagram, &why);
+		enum sent sent;
+
+		if (!link) {
+			*gone = why == EBADF;
+			if (!*gone)
+				udp->lost++;
+			if (!*gone && why && udp->connected)
+				udp_error_set(udp, why);
+			return 0;
+		}
+		link->recent = true;
+		sent = link_flush(udp, link) ? SENT : SENT_NO_ROOM;
+		if (sent == SENT && link->fd >= 0)
+			sent = record_send(udp, link, datagram);
+		else if (sent == SENT)
+			sent = SENT_DEAD;
+		if (sent == SENT) {
+			link->stalled = false;
+			if (!link->tail.have)
+				return 0;
+			/* Its last part is on its way in any case; a blocking sender sees to it at once. */
+			link_watch(udp, link, true);
+			return 0;
+		}
+		if (sent == SENT_WRONG)
+			return -1;
+		if (sent == SENT_DEAD) {
+			link_close(udp, link);
+			if (again)
+				return 0;
+			again = true;
+			continue;
+		}
+		if (link->stalled || !may_wait(datagram) || (until && clock_ms() >= until)) {
+			link->stalled = true;
+			udp->lost++;
+			return 0;
+		}
+		if (!room_wait(udp, datagram, &until)) {
+			*gone = true;
+			return 0;
+		}
+	}
+}
+
+static ssize_t send_locked(struct udp *udp, struct datagram *datagram, bool *gone)
+{
+	int error = udp->error;
+
+	if (udp->shut & SHUT_WRITE)
+		return fail(EPIPE);
+	if (error) {
+		udp_error_set(udp, 0);
+		return fail(error);
+	}
+	if (udp_bind_implicitly(udp, datagram->fd) < 0)
+		return -1;
+	return datagram_send(udp, datagram, gone) < 0 ? -1 : (ssize_t)datagram->size;
+}
+
+static ssize_t send_to(struct udp *udp, struct datagram *datagram, const struct msghdr *message)
+{
+	ssize_t size = parts_size(message), sent;
+	bool gone = false;
+	int saved = errno;
+
+	if (size < 0)
+		return -1;
+	if (datagram->flags & MSG_OOB)
+		return fail(EOPNOTSUPP);
+	if (size > (ip_addr_is_v4(datagram->addr) ? DGRAM_MOST_V4 : DGRAM_MOST))
+		return fail(EMSGSIZE);
+	datagram->parts = message->msg_iov;
+	datagram->count = message->msg_iovlen;
+	datagram->size = (size_t)size;
+	if (!udp_lock(udp)) /* in a signal handler that interrupted this very thread: lost */
+		return size;
+	sent = send_locked(udp, datagram, &gone);
+	if (!gone)
+		udp_unlock(udp);
+	if (sent >= 0)
+		errno = saved;
+	return sent;
+}
+
+/* connect(2) has said where to. */
+static bool send_to_peer(struct udp *udp, int fd, const struct msghdr *message, int flags, ssize_t *sent)
+{
+	struct datagram datagram = {.fd = fd, .flags = flags};
+	struct ip_addr peer;
+
+	if (!udp->connected)
+		return false;
+	peer = udp->peer;
+	datagram.addr = &peer;
+	datagram.to = udp->peer_to;
+	*sent = send_to(udp, &datagram, message);
+	return true;
+}
+
+/* Linux takes 0.0.0.0 and :: for this host. */
+static void host_of_any(struct ip_addr *addr)
+{
+	if (ip_addr_is_any(addr))
+		addr->ip = ip_addr_is_v4(addr) ? ip_addr_from_v4(INADDR_LOOPBACK, 0, AF_INET6).ip
+					       : (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
+}
+
+/* A peer that this socket knows. */
+static bool peer_look(struct udp *udp, const struct ip_addr *addr, struct endpoint *to)
+{
+	struct link *link;
+
+	if (!udp_lock(udp))
+		return false;
+	link = link_find(udp, addr);
+	if (link)
+		*to = link->to;
+	udp_unlock(udp);
+	return link;
+}
+
+bool udp_send(int fd, const struct msghdr *message, int flags, ssize_t *sent)
+{
+	struct datagram datagram = {.fd = fd, .flags = flags};
+	struct udp *udp = udp_get(fd);
+	struct socket_state state;
+	struct target target = {.rule = NULL};
+	struct ip_addr addr;
+
+	if (!message->msg_name)
+		return udp && send_to_peer(udp, fd, message, flags, sent);
+	if (!address_read(fd, message->msg_name, message->msg_namelen, &addr) || addr.port == 0)
+		return false;
+	if (udp && udp->family == AF_INET && addr.family != AF_INET)
+		return false; /* EAFNOSUPPORT */
+	host_of_any(&addr);
+	datagram.addr = &addr;
+	if (!udp || !peer_look(udp, &addr, &datagram.to)) {
+		if (!udp_target(fd, &addr, &state, &target)) {
+			if (udp)
+				udp->inet = true; /* somebody out there may answer */
+			return false;
+		}
+		if (target.kind == TARGET_REJECT) {
+			log_call("sendto", fd, &addr, "reject", NULL, -1);
+			*sent = fail(target.error);
+			return true;
+		}
+		datagram.to = target.to;
+		log_call("sendto", fd, &addr, settings()->transport->name, &datagram.to, 0);
+		udp = udp_make(fd, &state);
+		if (!udp) {
+			*sent = -1;
+			return true;
+		}
+	}
+	*sent = send_to(udp, &datagram, message);
+	return true;
+}

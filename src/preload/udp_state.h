@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the datagram engine share: the structs behind udp.h. */
+#ifndef IP2VSOCK_UDP_STATE_H
+#define IP2VSOCK_UDP_STATE_H
+
+#include "ip2vsock/dgram.h"
+#include "preload/real.h"
+#include "preload/remember.h"
+#include "preload/udp.h"
+
+#include <sys/syscall.h>
+
+/* Calls that a thread may be cancelled in are made past libc: it would leave with the lock. */
+#define SYSTEM(name, ...) REAL(syscall)(SYS_##name, __VA_ARGS__)
+
+/* Read ahead at most: a window of vsock, and never less than two records. */
+#define UDP_BUFFER (256u << 10)
+#define UDP_MOST 16384u
+/* So many peers are remembered at most, connected or not. */
+#define LINKS_MOST 65536u
+
+enum link_state {
+	LINK_FREE,
+	LINK_KNOWN,	 /* a peer without a connection: what is known is who it is */
+	LINK_CONNECTING,
+	LINK_GREETING,	 /* accepted: its hello is awaited */
+	LINK_OPEN,
+};
+
+/* Bytes in memory of their own, mapped as needed. */
+struct bytes {
+	uint8_t *at; /* NULL when there is none */
+	uint32_t room, have;
+};
+
+/* A peer, and the connection to it. */
+struct link {
+	int fd; /* -1 without a connection */
+	uint8_t state;
+	bool accepted; /* the peer made the connection */
+	bool greet;    /* our hello goes before the next record */
+	bool stalled;  /* it found no room, and for a while: do not wait for it */
+	bool recent;   /* used since the hand passed (link_give_up) */
+	bool writing;  /* the aggregate waits for room */
+	struct ip_addr peer;	/* as the program sees it */
+	struct endpoint to;	/* as the rules and the kernel do; the port is that of its datagrams */
+	uint32_t next;		/* in its chain, or of the free ones: index + 1 */
+	int64_t retry;		/* ms: nobody was there, no new attempt before */
+	int error;		/* why: 0 where nobody answered */
+	struct bytes part;	/* the part of a hello or a record that has come */
+	struct bytes tail;	/* the rest of a record that has to be sent */
+};
+
+struct udp {
+	uint32_t lock; /* 0 free, 1 taken, 2 and somebody waits */
+	bool live;
+	bool inherited; /* by fork, and not used since */
+	bool watched;	/* in an epoll instance of the program */
+	bool inet;	/* the kernel's socket may have something, too */
+	bool bound, bound_by_program, connected, turn;
+	uint8_t shut; /* enum shut */
+	uintptr_t owner; /* the thread that has the lock */
+	uint32_t numbers;
+	pid_t pid;
+	uint64_t cookie; /* SO_COOKIE, socket(7) */
+	sa_family_t family;
+	int error; /* waits to be told */
+	int listener, aggregate, more;
+	bool more_set;
+	unsigned control; /* udp_control_ask() */
+	int64_t receive_limit; /* ms, 0 none */
+	struct mark mark;      /* kind MARK_LOCAL: what the program bound */
+	struct endpoint local;
+	struct ip_addr peer; /* if connected */
+	struct endpoint peer_to;
+
+	struct link *links;
+	uint32_t links_room, links_used, links_free, links_count, hand;
+	uint32_t *heads;
+	uint32_t heads_room;
+	uint32_t last, run; /* the link that was read last (index + 1), and how often in a row */
+
+	uint8_t *buffer;
+	uint32_t start, end; /* whole records */
+	struct ip_addr from; /* whose they are */
+	struct bytes spare;
+	uint64_t lost;
+};
+
+struct udp_table {
+	uint16_t index[HINT_COUNT]; /* of a descriptor: which struct, + 1 */
+	struct udp udps[UDP_MOST];
+	uint32_t next;
+	uint32_t *mine;	 /* a page that is empty in a child of fork */
+	int high;	 /* descriptors of our own are at or above */
+};
+
+/* --- udp.c */
+
+/* The struct of fd; a new one when it has none. NULL with ENOBUFS. */
+struct udp *udp_make(int fd, const struct socket_state *state);
+
+/* False when this thread has the lock already: it is in a signal handler, and must not wait for itself; or
+ * when fd was closed meanwhile. */
+bool udp_lock(struct udp *udp);
+void udp_unlock(struct udp *udp);
+
+/* A descriptor of our own, out of the way of the program's; takes over fd. */
+int descriptor_keep(int fd);
+
+/* With the lock: gives the socket a port and a listener if it has none. -1 with errno of bind(2). */
+int udp_bind_implicitly(struct udp *udp, int fd);
+/* With the lock: `to` as a rule says it. */
+int udp_listen(struct udp *udp, struct endpoint *to);
+
+/* With the lock: sets the error to be told. */
+void udp_error_set(struct udp *udp, int error);
+/* With the lock: epoll instances of the program are told what is in the buffer, or that nothing is any more. */
+void udp_tell(struct udp *udp);
+
+int64_t clock_ms(void);
+
+/* --- udp_link.c: all with the lock */
+
+struct link *link_find(struct udp *udp, const struct ip_addr *peer);
+/* A new one, LINK_KNOWN; NULL without memory. Moves the others. */
+struct link *link_add(struct udp *udp, const struct ip_addr *peer, const struct endpoint *to);
+/* Its connection ends, what it knows stays. */
+void link_close(struct udp *udp, struct link *link);
+/* Gives up one that was idle for long, so that there is a descriptor. False when there is none. */
+bool link_give_up(struct udp *udp);
+/* Begins to connect. 0, or the errno: ECONNREFUSED, EHOSTUNREACH, EINPROGRESS ... */
+int link_connect(struct udp *udp, struct link *link);
+/* The attempt has failed: there will be a pause. Returns the errno that UDP has for it. */
+int link_failed(struct udp *udp, struct link *link, int error);
+/* How an attempt ended: 0, EINPROGRESS, or why it failed. */
+int link_connected(struct udp *udp, struct link *link);
+/* Takes what peers have to say into the empty buffer. True when there is a record in it. */
+bool links_read(struct udp *udp);
+/* Sends what is left of a record. False while there is not room for all. */
+bool link_flush(struct udp *udp, struct link *link);
+/* The aggregate waits for room, or no longer. */
+void link_watch(struct udp *udp, struct link *link, bool writing);
+void links_close(struct udp *udp, bool inherited);
+
+/* Room for at least so many bytes; what is there stays. False without memory. */
+bool bytes_room(struct udp *udp, struct bytes *bytes, uint32_t room);
+void bytes_free(struct udp *udp, struct bytes *bytes);
+
+/* --- hot.c: the calls that only matter to UDP are looked at from here on. */
+void hot_udp(void);
+
+/* --- udp_watch.c */
+void udp_watch_known(struct udp *udp, int fd);
+
+#endif
