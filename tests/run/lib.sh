@@ -295,6 +295,27 @@ no_tcp() { # NAME ADDRESS PORT
 	fi
 }
 
+# Where a server is reached by this road.
+host_over() { # ROAD
+	case $1 in
+	plain) echo 127.0.0.1 ;;
+	*) echo 10.0.0.3 ;;
+	esac
+}
+
+# That no UDP socket has this port, and the address does not work without the library.
+no_udp() { # NAME PORT
+	[ "$road" != plain ] || return 0
+	is "$(awk '{ split($2, at, ":"); print at[2] }' /proc/net/udp /proc/net/udp6 2>/dev/null |
+		grep -ci "^$(printf %04X "$2")\$")" 0 "$1: no UDP socket has port $2"
+	if network_exists; then
+		skip "$1: without the library 10.0.0.3 does not work" "there is a network here and no way out of it"
+	else
+		is "$(over plain "$programs/knock" 10.0.0.3 "$2" udp-connect udp-sendto 2>&1)" 'udp-connect: ENETUNREACH
+udp-sendto: ENETUNREACH' "$1: without the library 10.0.0.3 does not work"
+	fi
+}
+
 # For `closed "$road" || test`: one skip with the reason when this road cannot be taken.
 closed() { # ROAD
 	closed_reason=$(road_closed "$1")
