@@ -102,7 +102,7 @@ static void lock_wait(struct udp *udp)
 
 static void socket_inherit(struct udp *udp);
 
-bool udp_lock(struct udp *udp)
+static bool lock_take(struct udp *udp)
 {
 	uintptr_t self = (uintptr_t)pthread_self();
 	uint32_t nobody = 0;
@@ -113,12 +113,19 @@ bool udp_lock(struct udp *udp)
 		lock_wait(udp);
 	}
 	__atomic_store_n(&udp->owner, self, __ATOMIC_RELAXED);
-	if (udp->live && udp->inherited)
-		socket_inherit(udp);
-	if (udp->live)
+	if (__atomic_load_n(&udp->live, __ATOMIC_ACQUIRE))
 		return true;
 	udp_unlock(udp);
 	return false;
+}
+
+bool udp_lock(struct udp *udp)
+{
+	if (!lock_take(udp))
+		return false;
+	if (udp->inherited)
+		socket_inherit(udp);
+	return true;
 }
 
 void udp_unlock(struct udp *udp)
@@ -138,6 +145,13 @@ int descriptor_keep(int fd)
 		return fd;
 	SYSTEM(close, fd);
 	return high;
+}
+
+static void descriptor_close(int *fd)
+{
+	if (*fd >= 0)
+		SYSTEM(close, *fd);
+	*fd = -1;
 }
 
 static struct udp *slot_take(struct udp_table *table)
@@ -244,6 +258,7 @@ struct udp *udp_make(int fd, const struct socket_state *state)
 {
 	struct udp_table *table = table_get();
 	struct udp *udp = table && (unsigned)fd < HINT_COUNT ? udp_find(fd) : NULL;
+	uint16_t nobody = 0;
 
 	if (udp)
 		return udp;
@@ -260,16 +275,15 @@ struct udp *udp_make(int fd, const struct socket_state *state)
 		errno = ENOBUFS;
 		return NULL;
 	}
+	if (!__atomic_compare_exchange_n(&table->index[fd], &nobody, (uint16_t)(udp - table->udps + 1), false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		descriptor_close(&udp->aggregate); /* another thread was first */
+		__atomic_store_n(&udp->live, false, __ATOMIC_RELEASE);
+		return &table->udps[nobody - 1];
+	}
 	numbers_find(table, udp, fd, state);
 	udp_watch_known(udp, fd);
 	return udp;
-}
-
-static void descriptor_close(int *fd)
-{
-	if (*fd >= 0)
-		SYSTEM(close, *fd);
-	*fd = -1;
 }
 
 /*
@@ -315,8 +329,7 @@ bool udp_drop(int fd)
 	if (udp->pid != getpid()) /* a child of vfork, in its parent's memory */
 		return false;
 	__atomic_store_n(&udp_table->index[fd], 0, __ATOMIC_RELEASE);
-	udp->inherited = false; /* what was not used needs no care */
-	if (udp_lock(udp)) {
+	if (lock_take(udp)) { /* what was inherited and not used needs no care */
 		if (--udp->numbers == 0)
 			socket_close(udp);
 		udp_unlock(udp);

@@ -41,7 +41,7 @@ static int listener_make_anywhere(struct endpoint *to)
 
 static bool is_shared(int fd)
 {
-	return option_int(fd, SOL_SOCKET, SO_REUSEPORT);
+	return option_int(fd, SOL_SOCKET, SO_REUSEPORT) || option_int(fd, SOL_SOCKET, SO_REUSEADDR);
 }
 
 /* Wildcards reach all addresses, of IPv4 as well unless v6only (inet_rcv_saddr_equal in net/ipv4/inet_connection_sock.c). */
@@ -61,34 +61,35 @@ static bool addresses_clash(const struct mark *a, const struct mark *b)
  * one that came first serves all clients, and the other waits where nobody comes. Sockets that share
  * (SO_REUSEPORT, or SO_REUSEADDR as UDP has it) accept from one listener.
  */
-static int listener_beside(struct udp *udp, int fd, struct endpoint *to)
+static int listener_beside(struct udp *udp, int fd, const struct mark *mark, const struct endpoint *to)
 {
-	bool shared = is_shared(fd) || option_int(fd, SOL_SOCKET, SO_REUSEADDR), beside = false;
+	bool shared = is_shared(fd), beside = false;
+	int listener = -1;
 
-	for (int other_fd = 0; other_fd < (int)hint_top; other_fd++) {
-		struct udp *other = udp_find(other_fd);
-		int listener;
+	for (int number = 0; listener < 0 && number < (int)__atomic_load_n(&hint_top, __ATOMIC_RELAXED); number++) {
+		struct udp *other = udp_find(number);
+		bool same, clash = false;
 
-		if (!other || other == udp || !other->live || other->listener < 0 || other->local.port != to->port ||
-		    other->local.cid != to->cid)
+		if (!other || other == udp || !udp_lock(other))
 			continue;
-		if (!addresses_clash(&udp->mark, &other->mark)) {
-			beside = true;
-			continue;
+		same = other->listener >= 0 && other->local.port == to->port && other->local.cid == to->cid;
+		if (same)
+			clash = addresses_clash(mark, &other->mark);
+		beside |= same && !clash;
+		if (clash && shared && is_shared(number)) {
+			listener = REAL(fcntl)(other->listener, F_DUPFD_CLOEXEC, udp_table->high);
+			if (listener >= 0 && other->connected) {
+				SYSTEM(close, other->listener);
+				other->listener = -1;
+			}
 		}
-		if (!shared || !(is_shared(other_fd) || option_int(other_fd, SOL_SOCKET, SO_REUSEADDR)))
+		udp_unlock(other);
+		if (clash && listener < 0)
 			return fail(EADDRINUSE);
-		listener = REAL(fcntl)(other->listener, F_DUPFD_CLOEXEC, udp_table->high);
-		if (listener >= 0 && other->connected && udp_lock(other)) {
-			SYSTEM(close, other->listener);
-			other->listener = -1;
-			udp_unlock(other);
-		}
-		return listener;
 	}
-	if (beside)
-		return listener_make_anywhere(&(struct endpoint){.cid = to->cid});
-	return fail(EADDRINUSE);
+	if (listener >= 0)
+		return listener;
+	return beside ? listener_make_anywhere(&(struct endpoint){.cid = to->cid}) : fail(EADDRINUSE);
 }
 
 int udp_listen(struct udp *udp, struct endpoint *to)
@@ -132,23 +133,35 @@ static int family_check(const struct socket_state *state, const struct ip_addr *
 	return fail(state->family == AF_INET ? EAFNOSUPPORT : EINVAL);
 }
 
+/* With the lock, which is not held while other sockets are looked at. */
 static int bind_locked(struct udp *udp, int fd, const struct ip_addr *addr, const struct target *target)
 {
+	struct epoll_event event = {.events = EPOLLIN};
+	struct mark unbound = udp->mark, mark;
 	struct endpoint to = target->to;
+	int listener;
 
+	if (udp->bound)
+		return fail(EINVAL);
 	udp->mark.addr = *addr;
-	if (udp_listen(udp, &to) < 0) {
-		if (errno != EADDRINUSE)
-			return -1;
-		udp->listener = listener_beside(udp, fd, &to);
-		if (udp->listener < 0)
-			return -1;
-		udp->local = to;
-		udp->bound = true;
-		REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, udp->listener, &(struct epoll_event){.events = EPOLLIN});
+	if (udp_listen(udp, &to) == 0)
+		return 0;
+	if (errno == EADDRINUSE) {
+		mark = udp->mark;
+		udp_unlock(udp);
+		listener = listener_beside(udp, fd, &mark, &to);
+		if (!udp_lock(udp))
+			return fail(EBADF);
+		if (listener >= 0) {
+			udp->listener = listener;
+			udp->local = to;
+			udp->bound = true;
+			REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, listener, &event);
+			return 0;
+		}
 	}
-	udp->bound_by_program = addr->port != 0;
-	return 0;
+	udp->mark = unbound;
+	return -1;
 }
 
 int udp_bind(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target)
@@ -168,21 +181,27 @@ int udp_bind(int fd, const struct socket_state *state, const struct ip_addr *add
 		return -1;
 	if (!udp_lock(udp))
 		return fail(ENOBUFS);
-	result = udp->bound ? fail(EINVAL) : bind_locked(udp, fd, addr, target);
-	if (result < 0 && !udp->bound)
-		udp->mark.addr = (struct ip_addr){.family = state->family, .ip = state->family == AF_INET ?
-				  ip_addr_from_v4(INADDR_ANY, 0, AF_INET).ip : (struct in6_addr)IN6ADDR_ANY_INIT};
-	udp_unlock(udp);
+	result = bind_locked(udp, fd, addr, target);
 	if (result == 0)
-		errno = saved;
+		udp->bound_by_program = addr->port != 0;
+	else
+		saved = errno;
+	if (result == 0 || saved != EBADF)
+		udp_unlock(udp);
+	errno = saved;
 	return result;
 }
 
 bool udp_is_bound(int fd)
 {
 	struct udp *udp = udp_get(fd);
+	bool bound = false;
 
-	return udp && udp->bound;
+	if (udp && udp_lock(udp)) {
+		bound = udp->bound;
+		udp_unlock(udp);
+	}
+	return bound;
 }
 
 /* --- connect */

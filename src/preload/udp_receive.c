@@ -78,79 +78,97 @@ static ssize_t inet_receive(int fd, struct msghdr *message, int flags)
 	return REAL(recvmsg)(fd, message, flags | MSG_DONTWAIT);
 }
 
-/* What is there now. -1 with EAGAIN when nothing is. */
-static ssize_t receive_now(struct udp *udp, int fd, struct msghdr *message, int flags)
+/* What to wait for where nothing has come. */
+struct wait {
+	struct pollfd fds[2];
+	nfds_t count;
+	int64_t limit; /* ms, 0 none */
+};
+
+static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, int flags)
 {
-	ssize_t got = fail(EAGAIN);
+	int error = udp->error;
+	ssize_t got = -1;
+
+	if (error) {
+		udp_error_set(udp, 0);
+		errno = error;
+		return -1;
+	}
+	/* Nobody who sends much keeps the others from being heard. */
+	udp->turn = !udp->turn;
+	errno = EAGAIN;
+	if (udp->inet && udp->turn)
+		got = inet_receive(fd, message, flags);
+	if (got >= 0 || errno != EAGAIN)
+		return got;
+	if (udp->start < udp->end || links_read(udp))
+		return record_give(udp, fd, message, flags);
+	if (udp->inet && !udp->turn)
+		return inet_receive(fd, message, flags);
+	errno = EAGAIN;
+	return udp->shut & SHUT_READ ? 0 : -1;
+}
+
+/* What is there now. -1 with EAGAIN when nothing is. */
+static ssize_t receive_now(struct udp *udp, int fd, struct msghdr *message, int flags, struct wait *wait)
+{
+	ssize_t got;
 	int error;
 
 	if (!udp_lock(udp))
 		return fail(EAGAIN);
-	error = udp->error;
-	if (error)
-		udp_error_set(udp, 0);
-	/* Nobody who sends much keeps the others from being heard. */
-	udp->turn = !udp->turn;
-	if (!error && udp->inet && udp->turn)
-		got = inet_receive(fd, message, flags);
-	if (!error && got < 0 && errno == EAGAIN) {
-		if (udp->start < udp->end || links_read(udp))
-			got = record_give(udp, fd, message, flags);
-		else if (udp->inet && !udp->turn)
-			got = inet_receive(fd, message, flags);
-		else
-			errno = EAGAIN;
-	}
-	if (!error && got < 0 && errno == EAGAIN && udp->shut & SHUT_READ)
-		got = 0;
-	if (error)
-		errno = error;
+	got = receive_locked(udp, fd, message, flags);
 	error = errno;
 	udp_tell(udp);
+	wait->fds[0] = (struct pollfd){.fd = udp->aggregate, .events = POLLIN};
+	wait->fds[1] = (struct pollfd){.fd = fd, .events = POLLIN};
+	wait->count = udp->inet ? 2 : 1;
+	wait->limit = udp->receive_limit;
 	udp_unlock(udp);
 	errno = error;
 	return got;
 }
 
-/* 1 when something may have come, else -1 with EAGAIN (the time is over), or EINTR. */
-static int receive_wait(struct udp *udp, int fd, int64_t until)
+/* 0 when something may have come, else -1 with EAGAIN (the time is over), or EINTR. */
+static int receive_wait(struct wait *wait, int64_t until)
 {
-	struct pollfd wait[2] = {{.fd = udp->aggregate, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
-	nfds_t count = udp->inet ? 2 : 1;
 	int64_t left = until ? until - clock_ms() : 0;
 	struct timespec time = {left / 1000, left % 1000 * 1000000};
 	int got;
 
 	if (until && left <= 0)
 		return fail(EAGAIN);
-	got = ppoll(wait, count, until ? &time : NULL, NULL);
+	got = ppoll(wait->fds, wait->count, until ? &time : NULL, NULL);
 	if (got == 0)
 		return fail(EAGAIN);
 	/* A restarted call has not ended (signal(7)); with a time limit it is not restarted. */
 	if (got < 0 && errno == EINTR && !until && handlers_restart())
-		return 1;
-	return got < 0 ? -1 : 1;
+		return 0;
+	return got < 0 ? -1 : 0;
 }
 
 ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags)
 {
-	int64_t until = udp->receive_limit ? clock_ms() + udp->receive_limit : 0;
-	int saved = errno, waiting = -1;
+	int64_t until = 0;
+	int saved = errno;
+	bool first = true;
+	struct wait wait = {.count = 0};
 
 	if (flags & (MSG_ERRQUEUE | MSG_OOB))
 		return REAL(recvmsg)(fd, message, flags);
-	for (;;) {
-		ssize_t got = receive_now(udp, fd, message, flags);
+	for (;; first = false) {
+		ssize_t got = receive_now(udp, fd, message, flags, &wait);
 
 		if (got >= 0)
 			errno = saved;
-		if (got >= 0 || errno != EAGAIN || flags & MSG_DONTWAIT)
+		if (got >= 0 || errno != EAGAIN || flags & MSG_DONTWAIT || !wait.count)
 			return got;
-		if (waiting < 0)
-			waiting = !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK);
-		if (!waiting)
+		if (first && REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK)
 			return fail(EAGAIN);
-		if (receive_wait(udp, fd, until) < 0)
+		if (first && wait.limit)
+			until = clock_ms() + wait.limit;
+		if (receive_wait(&wait, until) < 0)
 			return -1;
 		if (udp_find(fd) != udp)
 			return fail(EBADF);

@@ -273,59 +273,35 @@ static int datagram_send(struct udp *udp, const struct datagram *datagram, bool 
 	}
 }
 
-static ssize_t send_locked(struct udp *udp, struct datagram *datagram, bool *gone)
+/* With the lock, which is gone on return. */
+static ssize_t send_locked(struct udp *udp, struct datagram *datagram, const struct msghdr *message)
 {
-	int error = udp->error;
-
-	if (udp->shut & SHUT_WRITE)
-		return fail(EPIPE);
-	if (error) {
-		udp_error_set(udp, 0);
-		return fail(error);
-	}
-	if (udp_bind_implicitly(udp, datagram->fd) < 0)
-		return -1;
-	return datagram_send(udp, datagram, gone) < 0 ? -1 : (ssize_t)datagram->size;
-}
-
-static ssize_t send_to(struct udp *udp, struct datagram *datagram, const struct msghdr *message)
-{
-	ssize_t size = parts_size(message), sent;
+	ssize_t size = parts_size(message), sent = -1;
+	int error = udp->error, saved = errno;
 	bool gone = false;
-	int saved = errno;
 
-	if (size < 0)
-		return -1;
-	if (datagram->flags & MSG_OOB)
-		return fail(EOPNOTSUPP);
-	if (size > (ip_addr_is_v4(datagram->addr) ? DGRAM_MOST_V4 : DGRAM_MOST))
-		return fail(EMSGSIZE);
-	datagram->parts = message->msg_iov;
-	datagram->count = message->msg_iovlen;
-	datagram->size = (size_t)size;
-	if (!udp_lock(udp)) /* in a signal handler that interrupted this very thread: lost */
-		return size;
-	sent = send_locked(udp, datagram, &gone);
+	if (size < 0) {
+		;
+	} else if (datagram->flags & MSG_OOB) {
+		errno = EOPNOTSUPP;
+	} else if (size > (ip_addr_is_v4(datagram->addr) ? DGRAM_MOST_V4 : DGRAM_MOST)) {
+		errno = EMSGSIZE;
+	} else if (udp->shut & SHUT_WRITE) {
+		errno = EPIPE;
+	} else if (error) {
+		udp_error_set(udp, 0);
+		errno = error;
+	} else if (udp_bind_implicitly(udp, datagram->fd) == 0) {
+		datagram->parts = message->msg_iov;
+		datagram->count = message->msg_iovlen;
+		datagram->size = (size_t)size;
+		sent = datagram_send(udp, datagram, &gone) < 0 ? -1 : size;
+	}
+	error = sent < 0 ? errno : saved;
 	if (!gone)
 		udp_unlock(udp);
-	if (sent >= 0)
-		errno = saved;
+	errno = error;
 	return sent;
-}
-
-/* connect(2) has said where to. */
-static bool send_to_peer(struct udp *udp, int fd, const struct msghdr *message, int flags, ssize_t *sent)
-{
-	struct datagram datagram = {.fd = fd, .flags = flags};
-	struct ip_addr peer;
-
-	if (!udp->connected)
-		return false;
-	peer = udp->peer;
-	datagram.addr = &peer;
-	datagram.to = udp->peer_to;
-	*sent = send_to(udp, &datagram, message);
-	return true;
 }
 
 /* Linux takes 0.0.0.0 and :: for this host. */
@@ -336,55 +312,79 @@ static void host_of_any(struct ip_addr *addr)
 					       : (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
 }
 
-/* A peer that this socket knows. */
-static bool peer_look(struct udp *udp, const struct ip_addr *addr, struct endpoint *to)
+/* Sends to a peer that is known: the one of connect(2), or one that was sent to or heard of before. */
+static bool send_to_known(struct udp *udp, struct datagram *datagram, const struct ip_addr *addr,
+			  const struct msghdr *message, ssize_t *sent)
 {
+	struct ip_addr peer;
 	struct link *link;
 
 	if (!udp_lock(udp))
 		return false;
-	link = link_find(udp, addr);
-	if (link)
-		*to = link->to;
-	udp_unlock(udp);
-	return link;
+	if (addr) {
+		link = link_find(udp, addr);
+		if (link)
+			datagram->to = link->to;
+		datagram->addr = addr;
+	} else if (udp->connected) {
+		peer = udp->peer;
+		datagram->addr = &peer;
+		datagram->to = udp->peer_to;
+	}
+	if (addr ? !link : !udp->connected) {
+		udp_unlock(udp);
+		return false;
+	}
+	*sent = send_locked(udp, datagram, message);
+	return true;
+}
+
+/* To an address that the socket has not seen yet. */
+static bool send_to_new(int fd, struct datagram *datagram, const struct msghdr *message, ssize_t *sent)
+{
+	struct socket_state state;
+	struct target target = {.rule = NULL};
+	struct udp *udp = udp_get(fd);
+
+	if (!udp_target(fd, datagram->addr, &state, &target)) {
+		if (udp && udp_lock(udp)) {
+			udp->inet = true; /* somebody out there may answer */
+			udp_unlock(udp);
+		}
+		return false;
+	}
+	*sent = -1;
+	if (target.kind == TARGET_REJECT) {
+		errno = target.error;
+		log_call("sendto", fd, datagram->addr, "reject", NULL, -1);
+		return true;
+	}
+	datagram->to = target.to;
+	log_call("sendto", fd, datagram->addr, settings()->transport->name, &datagram->to, 0);
+	udp = udp_make(fd, &state);
+	if (!udp)
+		return true;
+	if (udp_lock(udp))
+		*sent = send_locked(udp, datagram, message);
+	else /* in a signal handler that interrupted this very thread: lost */
+		*sent = parts_size(message);
+	return true;
 }
 
 bool udp_send(int fd, const struct msghdr *message, int flags, ssize_t *sent)
 {
 	struct datagram datagram = {.fd = fd, .flags = flags};
 	struct udp *udp = udp_get(fd);
-	struct socket_state state;
-	struct target target = {.rule = NULL};
 	struct ip_addr addr;
 
 	if (!message->msg_name)
-		return udp && send_to_peer(udp, fd, message, flags, sent);
+		return udp && send_to_known(udp, &datagram, NULL, message, sent);
 	if (!address_read(fd, message->msg_name, message->msg_namelen, &addr) || addr.port == 0)
 		return false;
-	if (udp && udp->family == AF_INET && addr.family != AF_INET)
+	if (addr.family != AF_INET && (udp ? udp->family : socket_domain(fd)) == AF_INET)
 		return false; /* EAFNOSUPPORT */
 	host_of_any(&addr);
 	datagram.addr = &addr;
-	if (!udp || !peer_look(udp, &addr, &datagram.to)) {
-		if (!udp_target(fd, &addr, &state, &target)) {
-			if (udp)
-				udp->inet = true; /* somebody out there may answer */
-			return false;
-		}
-		if (target.kind == TARGET_REJECT) {
-			log_call("sendto", fd, &addr, "reject", NULL, -1);
-			*sent = fail(target.error);
-			return true;
-		}
-		datagram.to = target.to;
-		log_call("sendto", fd, &addr, settings()->transport->name, &datagram.to, 0);
-		udp = udp_make(fd, &state);
-		if (!udp) {
-			*sent = -1;
-			return true;
-		}
-	}
-	*sent = send_to(udp, &datagram, message);
-	return true;
+	return (udp && send_to_known(udp, &datagram, &addr, message, sent)) ||
+	       send_to_new(fd, &datagram, message, sent);
 }
