@@ -18,7 +18,7 @@ mkdir -p bench
 : "${CC:=gcc}" "${TURNS:=5}" "${ROUNDS:=3000}" "${MILLISECONDS:=200}" "${SIZES:=64 1400 8192}" "${LEAST:=0.8}" "${MOST:=1.3}"
 : "${KINDS:=udp native ours relay}" "${STYLES:=block poll}"
 # No compiler in the VM needs to be waited for.
-[ bench/udp -nt "$here/udp.c" ] || $CC -O2 -o bench/udp "$here/udp.c"
+[ -n "$(find bench/udp -newer "$here/udp.c" 2>/dev/null)" ] || $CC -O2 -o bench/udp "$here/udp.c"
 command -v socat >/dev/null || KINDS=$(printf '%s\n' "$KINDS" | sed 's/ *relay//')
 times=$PWD/bench/udp.times
 pin=
