@@ -2,21 +2,48 @@
 /* Makes one call again and again, so that its instructions can be counted: calls NAME COUNT. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int pair[2], null_fd, inet_fd, epoll_fd;
+static int pair[2], zero_fd, null_fd, inet_fd, epoll_fd;
 static struct sockaddr_in unmatched = {.sin_family = AF_INET};
 
 static void call_read(void)
 {
 	char byte;
 
-	if (read(null_fd, &byte, 1) != 1)
+	if (read(zero_fd, &byte, 1) != 1)
+		abort();
+}
+
+static void call_write(void)
+{
+	if (write(null_fd, "x", 1) != 1)
+		abort();
+}
+
+static void call_poll(void)
+{
+	struct pollfd fds = {.fd = pair[0], .events = POLLIN};
+
+	if (poll(&fds, 1, 0) != 0)
+		abort();
+}
+
+static void call_select(void)
+{
+	struct timeval now = {0};
+	fd_set in;
+
+	FD_ZERO(&in);
+	FD_SET(pair[0], &in);
+	if (select(pair[0] + 1, &in, NULL, NULL, &now) != 0)
 		abort();
 }
 
@@ -59,6 +86,26 @@ static void call_recvfrom(void)
 		abort();
 }
 
+static void call_sendmsg(void)
+{
+	struct iovec part = {"x", 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	char byte;
+
+	if (sendmsg(pair[0], &message, 0) != 1 || read(pair[1], &byte, 1) != 1)
+		abort();
+}
+
+static void call_recvmsg(void)
+{
+	char byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+	if (write(pair[0], "x", 1) != 1 || recvmsg(pair[1], &message, MSG_DONTWAIT) != 1)
+		abort();
+}
+
 static void call_close(void)
 {
 	close(-1);
@@ -66,7 +113,7 @@ static void call_close(void)
 
 static void call_dup(void)
 {
-	dup2(null_fd, null_fd + 100);
+	dup2(zero_fd, zero_fd + 100);
 }
 
 static void call_getsockname(void)
@@ -94,7 +141,7 @@ static void call_setsockopt(void)
 
 static void call_fcntl(void)
 {
-	fcntl(null_fd, F_GETFL);
+	fcntl(zero_fd, F_GETFL);
 }
 
 static void call_epoll_ctl(void)
@@ -123,11 +170,16 @@ static const struct {
 	void (*call)(void);
 } calls[] = {
 	{"read", call_read},
+	{"write", call_write},
+	{"poll", call_poll},
+	{"select", call_select},
 	{"send", call_send},
 	{"recv", call_recv},
 	{"recv-nothing", call_recv_nothing},
 	{"sendto", call_sendto},
 	{"recvfrom", call_recvfrom},
+	{"sendmsg", call_sendmsg},
+	{"recvmsg", call_recvmsg},
 	{"close", call_close},
 	{"dup2", call_dup},
 	{"getsockname", call_getsockname},
@@ -146,10 +198,11 @@ int main(int argc, char **argv)
 
 	unmatched.sin_port = htons(9);
 	unmatched.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	null_fd = open("/dev/zero", O_RDONLY);
+	zero_fd = open("/dev/zero", O_RDONLY);
+	null_fd = open("/dev/null", O_WRONLY);
 	inet_fd = socket(AF_INET, SOCK_STREAM, 0);
 	epoll_fd = epoll_create1(0);
-	if (null_fd < 0 || inet_fd < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair) < 0 ||
+	if (zero_fd < 0 || null_fd < 0 || inet_fd < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair) < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, pair[0], &event) < 0)
 		return 1;
 	/* The mapping is read and every name bound before the count begins: two counts are subtracted. */

@@ -33,8 +33,10 @@ socket=0
 for call in $(bench/calls); do
 	added=$(($(each "$library" "$call") - $(each '' "$call")))
 	case $call in
-	read) most=0 ;;
-	send | recv) most=8 ;;
+	read | write | poll | select) most=1 ;;
+	send | recv) added=$((added - 1)) most=8 ;; # a read or a write is counted with it
+	sendto | recvfrom) added=$((added - 1)) most=40 ;;
+	sendmsg | recvmsg) added=$((added - 1)) most=60 ;;
 	socket) most=160 socket=$added ;;
 	socket+connect) call=connect added=$((added - socket)) most=370 ;;
 	recv-nothing) most=60 ;;
