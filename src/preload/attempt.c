@@ -206,7 +206,7 @@ static enum attempt_end backlog_wait(struct attempt *attempt, int made)
 		if (call_is_over(attempt))
 			return attempt_cut(attempt, EINPROGRESS);
 		left = wait_ms(call_end(&attempt->send_limit, attempt->start));
-		if (poll(NULL, 0, left > 0 && left < pause ? left : pause) < 0 && !is_restarted(&attempt->send_limit))
+		if (REAL(poll)(NULL, 0, left > 0 && left < pause ? left : pause) < 0 && !is_restarted(&attempt->send_limit))
 			return attempt_cut(attempt, EINTR);
 		error = endpoint_connect(attempt, made);
 	}
@@ -226,7 +226,7 @@ static enum attempt_end backlog_wait_briefly(const struct attempt *attempt, int 
 	if (is_blocking(made, 0)) /* then its limit is over */
 		return ended(ATTEMPT_FAILED, patience_left(attempt) <= 0 ? ETIMEDOUT : EINPROGRESS);
 	for (int pause = 1; error == EAGAIN && pause <= 8; pause *= 2) {
-		poll(NULL, 0, pause);
+		REAL(poll)(NULL, 0, pause);
 		error = endpoint_connect(attempt, made);
 	}
 	return error ? ended(ATTEMPT_FAILED, error_of_connect(error)) : ATTEMPT_MADE;
@@ -296,7 +296,7 @@ static enum attempt_end attempt_wait(int fd, const struct timeval *send_limit, i
 	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
 	int error, count;
 
-	while ((count = poll(&poll_fd, 1, wait_ms(until))) <= 0) {
+	while ((count = REAL(poll)(&poll_fd, 1, wait_ms(until))) <= 0) {
 		if (count == 0 && now_ms() >= until)
 			return ended(ATTEMPT_RUNNING, EINPROGRESS);
 		if (count < 0 && (errno != EINTR || !is_restarted(send_limit)))
@@ -365,7 +365,7 @@ enum attempt_state attempt_look(int fd, const struct socket_state *state)
 		errno = saved;
 		return ATTEMPT_NONE;
 	}
-	poll(&poll_fd, 1, 0);
+	REAL(poll)(&poll_fd, 1, 0);
 	/* A failed one is writable, with or without POLLERR; what was shut down has more to say, or nothing. */
 	if (poll_fd.revents & (POLLIN | POLLHUP | POLLRDHUP) || (!poll_fd.revents && is_shut(fd)))
 		result = ATTEMPT_CONNECTED;

@@ -181,7 +181,7 @@ static bool registrations_read(struct copies *copies, int epfd, ino_t ino)
 
 	if (info < 0 && errno == ENOENT) /* closed meanwhile */
 		return true;
-	while (good && (got = read(info, copies->buffer + held, COPIES_BUFFER - 1 - held)) > 0) {
+	while (good && (got = REAL(read)(info, copies->buffer + held, COPIES_BUFFER - 1 - held)) > 0) {
 		char *line = copies->buffer, *end;
 
 		held += (size_t)got;

@@ -51,7 +51,7 @@ static ssize_t attempt_outcome(int fd, int flags)
 
 	if (!waits(fd, flags))
 		return fail(EAGAIN);
-	return poll(&poll_fd, 1, -1) < 0 ? -1 : DATA_AGAIN;
+	return REAL(poll)(&poll_fd, 1, -1) < 0 ? -1 : DATA_AGAIN;
 }
 
 static ssize_t attempt_error(int fd)
@@ -257,7 +257,7 @@ static bool more_comes(int fd, int64_t end)
 
 	if (end && left <= 0)
 		return false;
-	return poll(&poll_fd, 1, left > INT_MAX ? INT_MAX : (int)left) == 1;
+	return REAL(poll)(&poll_fd, 1, left > INT_MAX ? INT_MAX : (int)left) == 1;
 }
 
 /* Part by part. With the first bytes a signal, an error, or the end of patience make a smaller result. */

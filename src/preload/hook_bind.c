@@ -96,7 +96,7 @@ static int bind_patiently(int fd, const struct transport *transport, const struc
 	int result = bind_endpoint(fd, transport, to);
 
 	for (int i = 0; shut && result < 0 && errno == EADDRINUSE && i < 200; i++) {
-		poll(NULL, 0, 1);
+		REAL(poll)(NULL, 0, 1);
 		result = bind_endpoint(fd, transport, to);
 	}
 	return result;

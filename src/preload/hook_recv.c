@@ -2,6 +2,7 @@
 /* recv, recvfrom, recvmsg, recvmmsg: flags that only TCP knows, failures as TCP has them, and no sender's name. */
 #include "preload/data.h"
 #include "preload/hooks.h"
+#include "preload/hot.h"
 #include "preload/mark.h"
 #include "preload/real.h"
 #include "preload/udp.h"
@@ -67,7 +68,7 @@ static inline ssize_t recv_plain(int fd, void *data, size_t size, int flags)
 
 	if (__builtin_expect(flags & RECEIVE_FLAGS, 0))
 		return recv_flagged(fd, data, size, flags);
-	got = REAL_NOW(recv)(fd, data, size, flags);
+	got = HOT(recv)(fd, data, size, flags);
 	return __builtin_expect(got < 0, 0) ? recv_failed(fd) : got;
 }
 

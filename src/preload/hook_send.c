@@ -3,6 +3,7 @@
 #include "preload/data.h"
 #include "preload/decide.h"
 #include "preload/hooks.h"
+#include "preload/hot.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
@@ -93,7 +94,7 @@ static inline ssize_t send_plain(int fd, const void *data, size_t size, int flag
 
 	if (__builtin_expect(flags & SEND_FLAGS, 0))
 		return send_flagged(fd, data, size, flags);
-	sent = REAL_NOW(send)(fd, data, size, flags);
+	sent = HOT(send)(fd, data, size, flags);
 	return __builtin_expect(sent < 0, 0) ? sent_nothing(fd, 0) : sent;
 }
 

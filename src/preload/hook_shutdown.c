@@ -126,7 +126,7 @@ static bool is_connecting(int fd, const struct mark *mark)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
 
-	return mark->kind == MARK_PEER && poll(&poll_fd, 1, 0) == 0;
+	return mark->kind == MARK_PEER && REAL(poll)(&poll_fd, 1, 0) == 0;
 }
 
 /* On TCP it ends there, and the socket is as new. */

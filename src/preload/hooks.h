@@ -3,6 +3,9 @@
 #ifndef IP2VSOCK_HOOKS_H
 #define IP2VSOCK_HOOKS_H
 
+#include <poll.h>
+#include <signal.h>
+
 #include "ip2vsock/addr.h"
 
 /* A function that programs call instead of libc's; the library is built with everything else hidden. */
@@ -19,6 +22,9 @@
 
 /* glibc declares them for fortified programs only, or not for this architecture. */
 int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout);
+ssize_t __read_chk(int fd, void *data, size_t size, size_t room);
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t room);
 ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags,
 		       struct sockaddr *restrict from, socklen_t *restrict len);

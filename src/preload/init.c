@@ -100,7 +100,7 @@ static char *file_read_all(int fd, size_t *length)
 	memory = memory_more(size);
 	if (!memory)
 		return NULL;
-	while ((got = read(fd, memory + used, size - used)) != 0) {
+	while ((got = REAL(read)(fd, memory + used, size - used)) != 0) {
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)

@@ -42,7 +42,7 @@ static bool is_writable(int fd)
 
 	if (domain == AF_INET || domain == AF_INET6 || (domain >= 0 && mark_find(fd, &mark)))
 		return false;
-	return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents == POLLOUT;
+	return REAL(poll)(&poll_fd, 1, 0) == 1 && poll_fd.revents == POLLOUT;
 }
 
 void log_write(enum log_level level, struct text *text)
@@ -60,7 +60,7 @@ void log_write(enum log_level level, struct text *text)
 		if (text->len == text->size - 1)
 			text->len--;
 		text->buf[text->len] = '\n';
-		if (write(fd, text->buf, text->len + 1) < 0) {
+		if (REAL(write)(fd, text->buf, text->len + 1) < 0) {
 			/* nobody to tell */
 		}
 		if (now->log_path)

@@ -147,7 +147,7 @@ bool peer_has_shut(int fd)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
 	int saved = errno;
-	bool shut = poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & POLLRDHUP;
+	bool shut = REAL(poll)(&poll_fd, 1, 0) == 1 && poll_fd.revents & POLLRDHUP;
 
 	errno = saved;
 	return shut;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The one table of real libc functions, and the only place that calls dlsym. */
 #include "preload/real.h"
+#include "preload/hot.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,18 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static ssize_t recv_first(int fd, void *data, size_t size, int flags)
-{
-	return ((__typeof__(recv) *)real_bind(REAL_recv))(fd, data, size, flags);
-}
-
-static ssize_t send_first(int fd, const void *data, size_t size, int flags)
-{
-	return ((__typeof__(send) *)real_bind(REAL_send))(fd, data, size, flags);
-}
-
-/* Most calls of a program are these two: theirs are called without a look. */
-struct real_calls real_calls = {.recv = recv_first, .send = send_first};
+struct real_calls real_calls;
 
 /* Without pointers, each of which ld.so would have to move at every start of a program. */
 static const struct names {
@@ -63,8 +53,9 @@ void real_bind_all(void)
 	for (unsigned i = 0; i < REAL_COUNT; i++)
 		if (i == REAL___recvmmsg64)
 			continue;
-		else if (i == REAL_recv || i == REAL_send || !__atomic_load_n((void **)&real_calls + i, __ATOMIC_RELAXED))
+		else if (!__atomic_load_n((void **)&real_calls + i, __ATOMIC_RELAXED))
 			real_bind(i);
+	hot_bind_all();
 }
 
 const char *real_error_name(int error)

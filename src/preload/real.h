@@ -5,11 +5,14 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "preload/hooks.h"
@@ -52,12 +55,9 @@ bool real_beside(enum real_index one, enum real_index other);
 /* The same, but NULL while it is not bound: a hook that only hands a call on then needs no stack for it. */
 #define REAL_BOUND(name) __atomic_load_n(&real_calls.name, __ATOMIC_RELAXED)
 
-/* The same for calls that are never without a function. */
-#define REAL_NOW(name) __atomic_load_n(&real_calls.name, __ATOMIC_RELAXED)
-
 /*
  * The body of a naked function of four arguments that passes them on: with one of `flags` in the fourth to the function
- * `flagged`, else to the real one, and after a failure the first to the function `failed`. Eight instructions where
+ * `flagged`, else to where its slot points (hot.h), and after a failure the first to the function `failed`. Eight instructions where
  * nothing is the matter, which no compiler makes of the same in C.
  */
 #if defined __x86_64__ && defined __GCC_HAVE_DWARF2_CFI_ASM && !defined __SANITIZE_ADDRESS__ &&     \
@@ -67,7 +67,7 @@ bool real_beside(enum real_index one, enum real_index other);
 		"jne " #flagged "\n\t"                                                             \
 		"pushq %%rdi\n\t"                                                                  \
 		".cfi_adjust_cfa_offset 8\n\t"                                                     \
-		"callq *real_calls+%c1(%%rip)\n\t"                                                 \
+		"callq *hot_calls+%c1(%%rip)\n\t"                                                 \
 		"testq %%rax, %%rax\n\t"                                                           \
 		"js 1f\n\t"                                                                        \
 		"popq %%rdi\n\t"                                                                   \
@@ -79,7 +79,7 @@ bool real_beside(enum real_index one, enum real_index other);
 		".cfi_adjust_cfa_offset -8\n\t"                                                    \
 		"jmp " #failed                                                                     \
 		:                                                                                  \
-		: "i"(flags), "i"(offsetof(struct real_calls, name)))
+		: "i"(flags), "i"(offsetof(struct hot_calls, name)))
 #endif
 
 #endif

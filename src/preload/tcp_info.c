@@ -67,7 +67,7 @@ void tcp_info_correct(int fd, const struct mark *mark, void *out, socklen_t size
 	info.tcpi_state = state_of(fd, mark);
 	if (info.tcpi_state == TCP_LISTEN) {
 		/* The backlog and its limit; of the first only that it is not empty is known. */
-		info.tcpi_unacked = poll(&poll_fd, 1, 0) > 0;
+		info.tcpi_unacked = REAL(poll)(&poll_fd, 1, 0) > 0;
 		info.tcpi_sacked = SOMAXCONN;
 	} else if (info.tcpi_state != TCP_CLOSE && info.tcpi_state != TCP_SYN_SENT) {
 		connection_fill(&info);

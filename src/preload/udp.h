@@ -3,6 +3,8 @@
 #ifndef IP2VSOCK_UDP_H
 #define IP2VSOCK_UDP_H
 
+#include <sys/epoll.h>
+
 #include "preload/decide.h"
 
 /*
@@ -21,6 +23,9 @@ struct udp_table;
 extern struct udp_table *udp_table;
 
 struct udp *udp_find(int fd);
+
+/* SO_COOKIE of its socket, which tells it from another one that has got its number. */
+uint64_t udp_cookie(const struct udp *udp);
 
 /* The struct of a descriptor, or NULL for one that is none of these. */
 static inline struct udp *udp_get(int fd)
@@ -93,8 +98,15 @@ int udp_aggregate(struct udp *udp);
  */
 int udp_events(struct udp *udp, int fd);
 
-/* fd was registered in, changed in, or removed from an epoll instance: its aggregate is likewise. */
-void udp_watch(struct udp *udp, int epfd, int op, const struct epoll_event *event);
+/*
+ * fd, a number of the socket, was registered in, changed in, or removed from an epoll instance: its aggregate is likewise.
+ * -1 with errno of epoll_ctl(2) where it cannot be.
+ */
+int udp_watch(struct udp *udp, int epfd, int op, int fd, const struct epoll_event *event);
+
+/* The socket has just become one of these, or got another aggregate: where its numbers are registered already, the
+ * aggregate is as well. Asks the hint of fd, so it comes before that changes. */
+void udp_watch_known(struct udp *udp, int fd);
 
 /* --- numbers */
 

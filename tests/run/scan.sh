@@ -8,12 +8,13 @@
 need nm readelf
 reasons=${REASONS:-$test_dir/not-hooked}
 
-# Words of calls that make, name, connect, use or end a socket or its descriptor, and of those that look names up.
+# Words of calls that make, name, connect, use, wait for or end a socket or its descriptor, and of those that look names up.
 words='connect|bind|listen|accept|getsockname|getpeername|sockopt|shutdown|send|recv|socket|sockatmark|close|dup|fcntl|ioctl'
 words="$words|isatty|freopen|fdopen|popen|epoll_ctl|syscall|getaddrinfo|getnameinfo|gethostby|gethostent|rcmd|rexec|resvport"
+words="$words|poll|select|^(__)?p?(read|write)v?(2|64|64v2)?(_chk)?\$"
 words="$words|res_n?(query|search)|login_tty|forkpty|daemon|spawn_file_actions_add"
 # Words with these in them, and nothing to do with them: text domains, copies of strings, other things that are closed.
-strangers='domain|str.?dup|wcsdup|dup(locale|hand)|(dl|iconv_|cat|mq_|sem_|fts(64)?_)close|closelog|closedir|mq_|xdr_|svc_|clnt'
+strangers='domain|str.?dup|wcsdup|dup(locale|hand)|(dl|iconv_|cat|mq_|sem_|fts(64)?_)close|closelog|closedir|mq_|xdr_|svc_|clnt|_svc'
 strangers="$strangers|tcsendbreak|pidfd_send_signal|fdopendir"
 # Exported for libc's own parts: no program can link with them.
 private='@GLIBC_PRIVATE'
