@@ -2,10 +2,6 @@
 /* Until the real ones are in. */
 #include "preload/udp_state.h"
 
-__attribute__((weak)) void hot_udp(void)
-{
-}
-
 __attribute__((weak)) void udp_watch_known(struct udp *udp, int fd)
 {
 	(void)udp;

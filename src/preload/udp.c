@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The structs of UDP sockets: found by number, made, shared, inherited and closed. */
 #include "preload/copies.h"
+#include "preload/hot.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
 #include "preload/udp_control.h"
@@ -187,6 +188,11 @@ static void options_ask(struct udp *udp, int fd)
 		if (option_int(fd, IPPROTO_IPV6, IPV6_V6ONLY))
 			udp->mark.flags |= MARK_V6ONLY;
 	}
+}
+
+uint64_t udp_cookie(const struct udp *udp)
+{
+	return udp->cookie;
 }
 
 void udp_options_changed(struct udp *udp, int fd)

@@ -139,7 +139,7 @@ static int receive_wait(struct wait *wait, int64_t until)
 
 	if (until && left <= 0)
 		return fail(EAGAIN);
-	got = ppoll(wait->fds, wait->count, until ? &time : NULL, NULL);
+	got = REAL(ppoll)(wait->fds, wait->count, until ? &time : NULL, NULL);
 	if (got == 0)
 		return fail(EAGAIN);
 	/* A restarted call has not ended (signal(7)); with a time limit it is not restarted. */

@@ -147,10 +147,4 @@ void links_close(struct udp *udp, bool inherited);
 bool bytes_room(struct udp *udp, struct bytes *bytes, uint32_t room);
 void bytes_free(struct udp *udp, struct bytes *bytes);
 
-/* --- hot.c: the calls that only matter to UDP are looked at from here on. */
-void hot_udp(void);
-
-/* --- udp_watch.c */
-void udp_watch_known(struct udp *udp, int fd);
-
 #endif
