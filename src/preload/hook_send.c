@@ -80,7 +80,7 @@ static __attribute__((noinline, used)) ssize_t send_flagged(int fd, const void *
 	if (!send_allowed(fd, flags))
 		return -1;
 	do {
-		sent = REAL(send)(fd, data, size, flags);
+		sent = HOT(send)(fd, data, size, flags);
 		if (sent < 0)
 			sent = send_failed(fd, flags);
 	} while (sent == DATA_AGAIN);

@@ -3,6 +3,7 @@
 #include "preload/hooks.h"
 #include "preload/real.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,8 @@
 	ROUTE(getsockopt, getsockopt((int)a, (int)b, (int)c, (void *)d, (void *)e))                         \
 	ROUTE(ioctl, ioctl((int)a, (unsigned long)b, c))                                                    \
 	ROUTE(listen, listen((int)a, (int)b))                                                               \
+	ROUTE(read, read((int)a, (void *)b, (size_t)c))                                                     \
+	ROUTE(readv, readv((int)a, (void *)b, (int)c))                                                      \
 	ROUTE(recvfrom, recvfrom((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (void *)f))               \
 	ROUTE(recvmsg, recvmsg((int)a, (void *)b, (int)c))                                                  \
 	ROUTE(sendmmsg, sendmmsg((int)a, (void *)b, (unsigned)c, (int)d))                                   \
@@ -31,7 +34,10 @@
 	ROUTE(setsockopt, setsockopt((int)a, (int)b, (int)c, (void *)d, (socklen_t)e))                      \
 	ROUTE(shutdown, shutdown((int)a, (int)b))                                                           \
 	ROUTE(socket, socket((int)a, (int)b, (int)c))                                                       \
-	ROUTE_ACCEPT(ROUTE) ROUTE_CLOSE_RANGE(ROUTE) ROUTE_DUP2(ROUTE) ROUTE_FCNTL(ROUTE) ROUTE_RECVMMSG(ROUTE)
+	ROUTE(write, write((int)a, (void *)b, (size_t)c))                                                   \
+	ROUTE(writev, writev((int)a, (void *)b, (int)c))                                                    \
+	ROUTE_ACCEPT(ROUTE) ROUTE_CLOSE_RANGE(ROUTE) ROUTE_DUP2(ROUTE) ROUTE_FCNTL(ROUTE) ROUTE_POLL(ROUTE) \
+	ROUTE_RECVMMSG(ROUTE)
 
 #ifdef SYS_accept
 #define ROUTE_ACCEPT(ROUTE) ROUTE(accept, accept((int)a, (void *)b, (void *)c))
@@ -52,6 +58,11 @@
 #define ROUTE_FCNTL(ROUTE) ROUTE(fcntl, fcntl((int)a, (int)b, c))
 #else
 #define ROUTE_FCNTL(ROUTE)
+#endif
+#ifdef SYS_poll
+#define ROUTE_POLL(ROUTE) ROUTE(poll, poll((void *)a, (nfds_t)b, (int)c))
+#else
+#define ROUTE_POLL(ROUTE)
 #endif
 /* A struct timespec of 64 bits has a call of its own elsewhere. */
 #if defined SYS_recvmmsg && LONG_WIDTH == 64
