@@ -95,25 +95,38 @@ struct udp *udp_find(int fd)
 
 /* --- the lock: held for as long as the kernel needs to copy a datagram, never while waiting for one. */
 
-static void lock_wait(struct udp *udp)
+#define LOCK_AWAITED 1u
+
+/* The half of it that changes from holder to holder. */
+static uint32_t *lock_word(struct udp *udp)
 {
-	while (__atomic_exchange_n(&udp->lock, 2, __ATOMIC_ACQUIRE) != 0)
-		SYSTEM(futex, &udp->lock, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
+	return (uint32_t *)&udp->lock + (__BYTE_ORDER == __BIG_ENDIAN ? sizeof udp->lock / 4 - 1 : 0);
+}
+
+static void lock_wait(struct udp *udp, uintptr_t self)
+{
+	uintptr_t now = 0;
+
+	while (!__atomic_compare_exchange_n(&udp->lock, &now, self | LOCK_AWAITED, false, __ATOMIC_ACQUIRE,
+					    __ATOMIC_RELAXED)) {
+		if (now & LOCK_AWAITED || __atomic_compare_exchange_n(&udp->lock, &now, now | LOCK_AWAITED, false,
+								      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			SYSTEM(futex, lock_word(udp), FUTEX_WAIT_PRIVATE, (uint32_t)now | LOCK_AWAITED, NULL, NULL, 0);
+		now = 0;
+	}
 }
 
 static void socket_inherit(struct udp *udp);
 
 static bool lock_take(struct udp *udp)
 {
-	uintptr_t self = (uintptr_t)pthread_self();
-	uint32_t nobody = 0;
+	uintptr_t self = (uintptr_t)pthread_self(), holder = 0;
 
-	if (!__atomic_compare_exchange_n(&udp->lock, &nobody, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-		if (__atomic_load_n(&udp->owner, __ATOMIC_RELAXED) == self)
+	if (!__atomic_compare_exchange_n(&udp->lock, &holder, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		if ((holder & ~(uintptr_t)LOCK_AWAITED) == self)
 			return false;
-		lock_wait(udp);
+		lock_wait(udp, self);
 	}
-	__atomic_store_n(&udp->owner, self, __ATOMIC_RELAXED);
 	if (__atomic_load_n(&udp->live, __ATOMIC_ACQUIRE))
 		return true;
 	udp_unlock(udp);
@@ -131,9 +144,8 @@ bool udp_lock(struct udp *udp)
 
 void udp_unlock(struct udp *udp)
 {
-	__atomic_store_n(&udp->owner, 0, __ATOMIC_RELAXED);
-	if (__atomic_exchange_n(&udp->lock, 0, __ATOMIC_RELEASE) == 2)
-		SYSTEM(futex, &udp->lock, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	if (__atomic_exchange_n(&udp->lock, 0, __ATOMIC_RELEASE) & LOCK_AWAITED)
+		SYSTEM(futex, lock_word(udp), FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 /* --- one socket */
@@ -242,9 +254,7 @@ static void socket_init(struct udp *udp, int fd, const struct socket_state *stat
 	socklen_t size = sizeof udp->cookie;
 
 	/* The lock may be waited for by a thread that saw the last socket of this place. */
-	memset((char *)udp + offsetof(struct udp, inherited), 0,
-	       offsetof(struct udp, owner) - offsetof(struct udp, inherited));
-	memset((char *)udp + offsetof(struct udp, numbers), 0, sizeof *udp - offsetof(struct udp, numbers));
+	memset((char *)udp + offsetof(struct udp, inherited), 0, sizeof *udp - offsetof(struct udp, inherited));
 	udp->listener = udp->aggregate = udp->more = -1;
 	udp->pid = getpid();
 	udp->family = state->family;

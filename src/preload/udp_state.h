@@ -52,14 +52,14 @@ struct link {
 };
 
 struct udp {
-	uint32_t lock; /* 0 free, 1 taken, 2 and somebody waits */
+	/* 0, or the thread that has it, and a bit for who waits. All at once: a signal handler of that thread must see it. */
+	uintptr_t lock;
 	bool live;
 	bool inherited; /* by fork, and not used since */
 	bool watched;	/* in an epoll instance of the program */
 	bool inet;	/* the kernel's socket may have something, too */
 	bool bound, bound_by_program, connected, turn;
 	uint8_t shut; /* enum shut */
-	uintptr_t owner; /* the thread that has the lock */
 	uint32_t numbers;
 	pid_t pid;
 	uint64_t cookie; /* SO_COOKIE, socket(7) */
