@@ -235,12 +235,16 @@ static int connect_locked(struct udp *udp, int fd, const struct ip_addr *addr, c
 int udp_connect(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target)
 {
 	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	struct ip_addr peer = *addr;
 	struct udp *udp;
 	int result, saved = errno;
 
-	/* IPv6 sockets take an IPv4 address as little as the reverse (udpv6_pre_connect, __ip6_datagram_connect). */
-	if (state->family != addr->family)
-		return fail(state->family == AF_INET ? EAFNOSUPPORT : EINVAL);
+	if (state->family == AF_INET && addr->family != AF_INET)
+		return fail(EAFNOSUPPORT);
+	/* IPv6 sockets take an IPv4 address in either form (__ip6_datagram_connect), unless they are for IPv6 alone. */
+	if (state->family == AF_INET6 && ip_addr_is_v4(addr) && option_int(fd, IPPROTO_IPV6, IPV6_V6ONLY))
+		return fail(addr->family == AF_INET ? EAFNOSUPPORT : ENETUNREACH);
+	peer.family = state->family;
 	udp = udp_make(fd, state);
 	if (!udp)
 		return -1;
@@ -248,7 +252,7 @@ int udp_connect(int fd, const struct socket_state *state, const struct ip_addr *
 		REAL(connect)(fd, &nobody, sizeof nobody);
 	if (!udp_lock(udp))
 		return fail(ENOBUFS);
-	result = connect_locked(udp, fd, addr, &target->to);
+	result = connect_locked(udp, fd, &peer, &target->to);
 	udp_unlock(udp);
 	if (result == 0)
 		errno = saved;
