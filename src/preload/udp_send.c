@@ -339,6 +339,14 @@ static bool send_to_known(struct udp *udp, struct datagram *datagram, const stru
 	return true;
 }
 
+/* The kernel refuses it: an IPv6 address with EAFNOSUPPORT, an IPv4 address where IPv6 is wanted alone with ENETUNREACH. */
+static bool family_is_wrong(int fd, const struct socket_state *state, const struct ip_addr *addr)
+{
+	if (state->family == AF_INET)
+		return addr->family != AF_INET;
+	return ip_addr_is_v4(addr) && option_int(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+}
+
 /* To an address that the socket has not seen yet. */
 static bool send_to_new(int fd, struct datagram *datagram, const struct msghdr *message, ssize_t *sent)
 {
@@ -359,6 +367,8 @@ static bool send_to_new(int fd, struct datagram *datagram, const struct msghdr *
 		log_call("sendto", fd, datagram->addr, "reject", NULL, -1);
 		return true;
 	}
+	if (family_is_wrong(fd, &state, datagram->addr))
+		return false;
 	datagram->to = target.to;
 	log_call("sendto", fd, datagram->addr, settings()->transport->name, &datagram->to, 0);
 	udp = udp_make(fd, &state);
@@ -381,7 +391,7 @@ bool udp_send(int fd, const struct msghdr *message, int flags, ssize_t *sent)
 		return udp && send_to_known(udp, &datagram, NULL, message, sent);
 	if (!address_read(fd, message->msg_name, message->msg_namelen, &addr) || addr.port == 0)
 		return false;
-	if (addr.family != AF_INET && (udp ? udp->family : socket_domain(fd)) == AF_INET)
+	if (udp && udp->family == AF_INET && addr.family != AF_INET)
 		return false; /* EAFNOSUPPORT */
 	host_of_any(&addr);
 	datagram.addr = &addr;
