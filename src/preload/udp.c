@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/udp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -195,6 +196,8 @@ static void options_ask(struct udp *udp, int fd)
 	REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size);
 	udp->receive_limit = limit.tv_sec * INT64_C(1000) + (limit.tv_usec + 999) / 1000;
 	udp->control = udp_control_ask(fd, udp->family);
+	udp->segment = (uint16_t)option_int(fd, SOL_UDP, UDP_SEGMENT);
+	udp->corked = option_int(fd, SOL_UDP, UDP_CORK);
 	if (udp->family == AF_INET6 && !udp->bound) {
 		udp->mark.flags &= ~(unsigned)MARK_V6ONLY;
 		if (option_int(fd, IPPROTO_IPV6, IPV6_V6ONLY))
@@ -209,11 +212,17 @@ uint64_t udp_cookie(const struct udp *udp)
 
 void udp_options_changed(struct udp *udp, int fd)
 {
+	const struct datagram nothing = {.fd = fd};
 	int saved = errno;
+	bool gone = false;
 
 	if (udp_lock(udp)) {
 		options_ask(udp, fd);
-		udp_unlock(udp);
+		/* Uncorked: what was gathered goes. */
+		if (udp->cork_to && !udp->corked)
+			cork_send(udp, &nothing, &gone);
+		if (!gone)
+			udp_unlock(udp);
 	}
 	errno = saved;
 }
@@ -332,6 +341,7 @@ static void socket_close(struct udp *udp)
 	if (udp->buffer)
 		munmap(udp->buffer, UDP_BUFFER);
 	bytes_free(NULL, &udp->spare);
+	bytes_free(NULL, &udp->cork);
 	__atomic_store_n(&udp->live, false, __ATOMIC_RELEASE);
 }
 

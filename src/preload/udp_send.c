@@ -6,10 +6,8 @@
 #include "preload/udp_state.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 
 /* In ms: to reach a peer that was not spoken to before, and for room in its window. */
@@ -42,42 +40,6 @@ bool udp_target(int fd, const struct ip_addr *addr, struct socket_state *state, 
 	target->kind = TARGET_VSOCK;
 	target->to.port = addr->port;
 	return state->kind == KIND_UDP;
-}
-
-struct datagram {
-	int fd;
-	const struct ip_addr *addr;
-	struct endpoint to;
-	const struct iovec *parts;
-	size_t count, size;
-	int flags;
-};
-
-static ssize_t parts_size(const struct msghdr *message)
-{
-	size_t size = 0;
-
-	if (message->msg_iovlen > IOV_MAX)
-		return fail(EMSGSIZE);
-	for (size_t i = 0; i < message->msg_iovlen; i++) {
-		size += message->msg_iov[i].iov_len;
-		if (size > SSIZE_MAX || message->msg_iov[i].iov_len > SSIZE_MAX)
-			return fail(EINVAL);
-	}
-	return (ssize_t)size;
-}
-
-/* Where the program's memory may end, the kernel finds out. */
-static bool memory_copy(uint8_t *to, const void *from, size_t size)
-{
-	struct iovec here = {to, size}, there = {(void *)(uintptr_t)from, size};
-	ssize_t copied = SYSTEM(process_vm_readv, getpid(), &here, 1, &there, 1, 0);
-
-	if (copied < 0 && errno != EFAULT) { /* not allowed in here */
-		memcpy(to, from, size);
-		return true;
-	}
-	return copied == (ssize_t)size;
 }
 
 /* What a short write left, from `skip` bytes into head and parts on, waits with the link. */
@@ -219,8 +181,7 @@ static bool room_wait(struct udp *udp, const struct datagram *datagram, int64_t 
 	return udp_lock(udp);
 }
 
-/* Sent, or lost. -1 with errno for what UDP tells. The lock is held on return, or *gone set. */
-static int datagram_send(struct udp *udp, const struct datagram *datagram, bool *gone)
+int datagram_send(struct udp *udp, const struct datagram *datagram, bool *gone)
 {
 	int64_t until = 0;
 	bool again = false;
@@ -279,6 +240,7 @@ static ssize_t send_locked(struct udp *udp, struct datagram *datagram, const str
 	ssize_t size = parts_size(message), sent = -1;
 	int error = udp->error, saved = errno;
 	bool gone = false;
+	size_t segment;
 
 	if (size < 0) {
 		;
@@ -295,7 +257,15 @@ static ssize_t send_locked(struct udp *udp, struct datagram *datagram, const str
 		datagram->parts = message->msg_iov;
 		datagram->count = message->msg_iovlen;
 		datagram->size = (size_t)size;
-		sent = datagram_send(udp, datagram, &gone) < 0 ? -1 : size;
+		segment = udp_segment(udp, message);
+		if (datagram->flags & MSG_MORE || udp->corked || udp->cork_to)
+			sent = cork_send(udp, datagram, &gone);
+		else if (segment && datagram->size > segment)
+			sent = segments_send(udp, datagram, segment, &gone);
+		else
+			sent = datagram_send(udp, datagram, &gone);
+		if (sent == 0)
+			sent = size;
 	}
 	error = sent < 0 ? errno : saved;
 	if (!gone)

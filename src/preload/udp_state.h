@@ -9,6 +9,14 @@
 #include "preload/udp.h"
 
 #include <sys/syscall.h>
+#include <sys/uio.h>
+
+#ifndef SOL_UDP
+#define SOL_UDP 17
+#endif
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
 
 /* Calls that a thread may be cancelled in are made past libc: it would leave with the lock. */
 #define SYSTEM(name, ...) REAL(syscall)(SYS_##name, __VA_ARGS__)
@@ -85,6 +93,13 @@ struct udp {
 	struct ip_addr from; /* whose they are */
 	struct bytes spare;
 	uint64_t lost;
+	/* UDP_CORK and MSG_MORE: what is gathered, and whose it will be; UDP_SEGMENT (udp(7)). */
+	bool corked;
+	uint16_t segment;
+	bool cork_to; /* something is gathered, for cork_peer */
+	struct ip_addr cork_peer;
+	struct endpoint cork_endpoint;
+	struct bytes cork;
 };
 
 struct udp_table {
@@ -119,6 +134,30 @@ void udp_error_set(struct udp *udp, int error);
 void udp_tell(struct udp *udp);
 
 int64_t clock_ms(void);
+
+/* --- udp_send.c, udp_gather.c: with the lock */
+
+struct datagram {
+	int fd;
+	const struct ip_addr *addr;
+	struct endpoint to;
+	const struct iovec *parts;
+	size_t count, size;
+	int flags;
+};
+
+/* Sent, or lost: 0. -1 with errno for what UDP tells. The lock is held on return, or *gone set. */
+int datagram_send(struct udp *udp, const struct datagram *datagram, bool *gone);
+/* Adds to what is gathered, and sends it unless there is more to come. */
+int cork_send(struct udp *udp, const struct datagram *datagram, bool *gone);
+/* What UDP_SEGMENT says of this message; 0 when it is one datagram. */
+size_t udp_segment(const struct udp *udp, const struct msghdr *message);
+/* One datagram for each segment (udp_send_skb in net/ipv4/udp.c). */
+int segments_send(struct udp *udp, const struct datagram *datagram, size_t segment, bool *gone);
+/* The size of all parts; -1 with EMSGSIZE or EINVAL. */
+ssize_t parts_size(const struct msghdr *message);
+/* Copies from the program's memory, of which the kernel finds out where it ends. */
+bool memory_copy(uint8_t *to, const void *from, size_t size);
 
 /* --- udp_link.c: all with the lock */
 
