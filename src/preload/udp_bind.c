@@ -17,6 +17,7 @@ static int listener_make(const struct endpoint *to)
 
 	if (fd < 0)
 		return fail(error_of_socket(errno));
+	stream_window(fd, transport);
 	if (bind_endpoint(fd, transport, &at) == 0 && REAL(listen)(fd, INT32_MAX) == 0)
 		return descriptor_keep(fd);
 	error = errno;

@@ -263,6 +263,22 @@ static int stream_make(struct udp *udp, const struct transport *transport)
 	return descriptor_keep(fd);
 }
 
+/*
+ * Small windows lose what comes at once, and from Linux 6.12 on a connection dies when as many packets wait as make a window
+ * of 576 bytes each: with 1 MiB more are there than UDP's own buffer holds.
+ */
+#define WINDOW (1u << 20)
+
+void stream_window(int fd, const struct transport *transport)
+{
+	uint64_t size = WINDOW;
+
+	if (transport != &transport_vsock)
+		return;
+	REAL(setsockopt)(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
+	REAL(setsockopt)(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
+}
+
 /* A unix socket tells its peer who it is by its name only: one that no listener has. */
 static bool stream_name(int fd, const struct transport *transport)
 {
@@ -327,6 +343,7 @@ int link_connect(struct udp *udp, struct link *link)
 		SYSTEM(close, fd);
 		return ENOBUFS;
 	}
+	stream_window(fd, transport);
 	len = transport->encode(&settings()->realm, &to, &sa);
 	result = (int)SYSTEM(connect, fd, &sa, len);
 	if (result < 0 && errno != EINPROGRESS) {
@@ -334,6 +351,7 @@ int link_connect(struct udp *udp, struct link *link)
 		return link_failed(udp, link, errno);
 	}
 	link->greet = true;
+	link->since = clock_ms();
 	link->state = result == 0 ? LINK_OPEN : LINK_CONNECTING;
 	if (!link_join(udp, link, fd, result < 0))
 		return link_failed(udp, link, ENOBUFS);

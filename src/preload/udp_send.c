@@ -13,6 +13,8 @@
 /* In ms: to reach a peer that was not spoken to before, and for room in its window. */
 #define WAIT_CONNECT 150
 #define WAIT_ROOM 100
+/* In ms: a connection that died sooner is not made anew before. */
+#define PAUSE_DEAD 100
 
 /* As udp_sendmsg() in net/ipv4/udp.c reads it: an AF_INET socket takes AF_UNSPEC for AF_INET. */
 static bool address_read(int fd, const void *name, socklen_t len, struct ip_addr *out)
@@ -65,22 +67,31 @@ enum sent {
 };
 
 #define PARTS_MOST 8
+/* Up to so many bytes are copied together, which costs less than a write in parts. */
+#define SMALL_MOST 640
 
 /* One write, however many parts: more than a few are put together first, in the buffer of what was not sent. */
 static enum sent record_send(struct udp *udp, struct link *link, const struct datagram *datagram)
 {
-	uint8_t head[DGRAM_HELLO_SIZE + DGRAM_PREFIX_SIZE];
+	uint8_t head[DGRAM_HELLO_SIZE + DGRAM_PREFIX_SIZE + SMALL_MOST];
 	struct iovec parts[1 + PARTS_MOST] = {{head, 0}};
 	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1 + datagram->count};
-	size_t whole;
+	size_t whole = link->greet ? DGRAM_HELLO_SIZE : 0;
 	ssize_t sent;
 
 	if (link->greet)
 		dgram_hello_write(udp->local.port, head);
-	parts[0].iov_len = link->greet ? sizeof head : DGRAM_PREFIX_SIZE;
-	dgram_prefix_write(datagram->size, head + parts[0].iov_len - DGRAM_PREFIX_SIZE);
-	whole = parts[0].iov_len + datagram->size;
-	if (datagram->count > PARTS_MOST) {
+	dgram_prefix_write(datagram->size, head + whole);
+	parts[0].iov_len = whole += DGRAM_PREFIX_SIZE;
+	if (datagram->size <= SMALL_MOST) {
+		for (size_t i = 0; i < datagram->count; i++) {
+			if (!datagram->parts[i].iov_len)
+				continue;
+			memcpy(head + parts[0].iov_len, datagram->parts[i].iov_base, datagram->parts[i].iov_len);
+			parts[0].iov_len += datagram->parts[i].iov_len;
+		}
+		message.msg_iovlen = 1;
+	} else if (datagram->count > PARTS_MOST) {
 		if (!tail_keep(udp, link, parts, 1, 0) || !tail_keep(udp, link, datagram->parts, datagram->count, 0)) {
 			bytes_free(udp, &link->tail);
 			errno = EFAULT;
@@ -89,8 +100,10 @@ static enum sent record_send(struct udp *udp, struct link *link, const struct da
 		link->greet = false;
 		link_flush(udp, link);
 		return link->fd < 0 ? SENT_DEAD : SENT;
+	} else {
+		memcpy(parts + 1, datagram->parts, datagram->count * sizeof *parts);
 	}
-	memcpy(parts + 1, datagram->parts, datagram->count * sizeof *parts);
+	whole += datagram->size;
 	sent = SYSTEM(sendmsg, link->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0) {
 		if (errno == EFAULT)
@@ -184,7 +197,7 @@ static bool room_wait(struct udp *udp, const struct datagram *datagram, int64_t 
 int datagram_send(struct udp *udp, const struct datagram *datagram, bool *gone)
 {
 	int64_t until = 0;
-	bool again = false;
+	bool again = false, young;
 	int why;
 
 	for (;;) {
@@ -216,9 +229,14 @@ int datagram_send(struct udp *udp, const struct datagram *datagram, bool *gone)
 		if (sent == SENT_WRONG)
 			return -1;
 		if (sent == SENT_DEAD) {
-			link_close(udp, link);
-			if (again)
+			/* One that died young would do so again: it is a receiver that does not keep up. */
+			young = !link->accepted && clock_ms() - link->since < PAUSE_DEAD;
+			link_failed(udp, link, ETIMEDOUT);
+			link->retry = young ? clock_ms() + PAUSE_DEAD : 0;
+			if (again || young) {
+				udp->lost++;
 				return 0;
+			}
 			again = true;
 			continue;
 		}

@@ -55,6 +55,7 @@ struct link {
 	uint32_t next;		/* in its chain, or of the free ones: index + 1 */
 	int64_t retry;		/* ms: nobody was there, no new attempt before */
 	int error;		/* why: 0 where nobody answered */
+	int64_t since;		/* ms: connected */
 	struct bytes part;	/* the part of a hello or a record that has come */
 	struct bytes tail;	/* the rest of a record that has to be sent */
 };
@@ -172,6 +173,8 @@ bool link_give_up(struct udp *udp);
 int link_connect(struct udp *udp, struct link *link);
 /* The attempt has failed: there will be a pause. Returns the errno that UDP has for it. */
 int link_failed(struct udp *udp, struct link *link, int error);
+/* Its window (ip2vsock/transport.h), for a listener and for a connection. */
+void stream_window(int fd, const struct transport *transport);
 /* How an attempt ended: 0, EINPROGRESS, or why it failed. */
 int link_connected(struct udp *udp, struct link *link);
 /* Takes what peers have to say into the empty buffer. True when there is a record in it. */
