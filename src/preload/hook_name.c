@@ -85,7 +85,7 @@ static bool udp_name_show(int fd, bool peer, struct ip_addr *out)
 {
 	struct udp *udp = udp_get(fd);
 
-	return udp && (peer ? udp_peer_name(udp, out) : udp_local_name(udp, fd, out));
+	return udp && (peer ? udp_peer_name(udp, out) : udp_local_name(udp, out));
 }
 
 static __attribute__((noinline)) int name_answer(int fd, bool peer, struct sockaddr *addr, socklen_t *len,

@@ -48,7 +48,7 @@ int udp_connect(int fd, const struct socket_state *state, const struct ip_addr *
 void udp_disconnect(struct udp *udp);
 
 /* What getsockname(2) and getpeername(2) show. False: the kernel's answer is right (ENOTCONN). */
-bool udp_local_name(struct udp *udp, int fd, struct ip_addr *out);
+bool udp_local_name(struct udp *udp, struct ip_addr *out);
 bool udp_peer_name(struct udp *udp, struct ip_addr *out);
 
 /* shutdown(2) of a connected one. -1 with ENOTCONN when it is not connected. */

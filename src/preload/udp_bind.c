@@ -306,14 +306,26 @@ int udp_shutdown(struct udp *udp, int how)
 
 /* --- names */
 
-bool udp_local_name(struct udp *udp, int fd, struct ip_addr *out)
+void udp_show_local(const struct udp *udp, const struct ip_addr *peer, const struct endpoint *to, struct ip_addr *out)
+{
+	struct mark client = {.kind = MARK_PEER, .flags = udp->mark.flags};
+
+	*out = udp->mark.addr;
+	if (!peer || !ip_addr_is_any(out))
+		return;
+	client.addr = *peer;
+	show_local(-1, &udp->local, to, &client, out);
+	out->port = udp->mark.addr.port;
+}
+
+bool udp_local_name(struct udp *udp, struct ip_addr *out)
 {
 	bool known = false;
 
 	if (!udp_lock(udp))
 		return false;
 	if (udp->bound) {
-		show_local(fd, &udp->local, udp->connected ? &udp->peer_to : NULL, &udp->mark, out);
+		udp_show_local(udp, udp->connected ? &udp->peer : NULL, &udp->peer_to, out);
 		known = true;
 	}
 	udp_unlock(udp);

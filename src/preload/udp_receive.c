@@ -42,7 +42,7 @@ static size_t data_give(const struct msghdr *message, const uint8_t *data, size_
 }
 
 /* The address that the datagram came to, for IP_PKTINFO. */
-static void control_give(struct udp *udp, int fd, struct msghdr *message)
+static void control_give(struct udp *udp, struct msghdr *message)
 {
 	struct endpoint peer = {VMADDR_CID_ANY, 0};
 	struct link *link = link_find(udp, &udp->from);
@@ -50,11 +50,11 @@ static void control_give(struct udp *udp, int fd, struct msghdr *message)
 
 	if (link)
 		peer = link->to;
-	show_local(fd, &udp->local, &peer, &udp->mark, &to);
+	udp_show_local(udp, &udp->from, &peer, &to);
 	udp_control_write(udp->control, &to, message);
 }
 
-static ssize_t record_give(struct udp *udp, int fd, struct msghdr *message, int flags)
+static ssize_t record_give(struct udp *udp, struct msghdr *message, int flags)
 {
 	const uint8_t *record = udp->buffer + udp->start;
 	size_t size = (size_t)dgram_record_size(record, udp->end - udp->start) - DGRAM_PREFIX_SIZE;
@@ -65,7 +65,7 @@ static ssize_t record_give(struct udp *udp, int fd, struct msghdr *message, int 
 		message->msg_flags |= MSG_TRUNC;
 	name_give(udp, message);
 	if (udp->control)
-		control_give(udp, fd, message);
+		control_give(udp, message);
 	else
 		message->msg_controllen = 0;
 	if (!(flags & MSG_PEEK))
@@ -103,7 +103,7 @@ static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, i
 	if (got >= 0 || errno != EAGAIN)
 		return got;
 	if (udp->start < udp->end || links_read(udp))
-		return record_give(udp, fd, message, flags);
+		return record_give(udp, message, flags);
 	if (udp->inet && !udp->turn)
 		return inet_receive(fd, message, flags);
 	errno = EAGAIN;

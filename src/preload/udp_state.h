@@ -134,6 +134,9 @@ void udp_error_set(struct udp *udp, int error);
 /* With the lock: epoll instances of the program are told what is in the buffer, or that nothing is any more. */
 void udp_tell(struct udp *udp);
 
+/* With the lock: the own address, as a peer knows it. `peer` is NULL where there is none: then it may be a wildcard. */
+void udp_show_local(const struct udp *udp, const struct ip_addr *peer, const struct endpoint *to, struct ip_addr *out);
+
 int64_t clock_ms(void);
 
 /* --- udp_send.c, udp_gather.c: with the lock */
