@@ -29,7 +29,7 @@ transfers() {
 	quiet "tftp puts 5 MB" tftp -m binary "$host" 6969 -c put file there
 	same "5 MB that tftp put" root/there
 	for size in 1428 65464 8; do
-		part=file
+		part="file"
 		if [ "$size" = 8 ]; then
 			head -c 2000 file >root/part
 			part=root/part
