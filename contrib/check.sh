@@ -63,7 +63,8 @@ packages="gcc make autoconf automake libtool pkg-config check uthash-dev clang l
 valgrind strace qemu-system-x86 busybox-static kmod cpio curl python3 nginx-light redis-server redis-tools
 postgresql postgresql-contrib iperf3 openssh-server openssh-client rsync iproute2 util-linux procps systemd
 musl-tools liburing-dev libcap2-bin gron libjemalloc2 libtcmalloc-minimal4
-libpython3.11-testsuite dpkg-dev memcached"
+libpython3.11-testsuite dpkg-dev memcached
+bind9-dnsutils dnsmasq-base unbound rsyslog tftp-hpa tftpd-hpa atftp socat netcat-openbsd libnginx-mod-stream haproxy"
 
 missing_packages()
 {
@@ -73,6 +74,8 @@ missing_packages()
 	# Not by package name: another version may be there already.
 	command -v node >/dev/null || echo nodejs
 	command -v java >/dev/null && command -v javac >/dev/null || echo openjdk-17-jdk-headless
+	# It would take the place of another program that sets the clock.
+	command -v chronyd >/dev/null || [ -e /lib/systemd/systemd-timesyncd ] || command -v ntpd >/dev/null || echo chrony
 }
 
 as_root()
@@ -98,7 +101,7 @@ install_needed()
 {
 	if ! command -v apt-get >/dev/null; then
 		echo "This system has no apt-get. The tests need what these Debian packages hold:"
-		echo "$packages nodejs openjdk-17-jdk-headless"
+		echo "$packages nodejs openjdk-17-jdk-headless chrony"
 		return
 	fi
 	missing=$(missing_packages | tr '\n' ' ')
