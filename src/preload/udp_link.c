@@ -275,8 +275,8 @@ void stream_window(int fd, const struct transport *transport)
 
 	if (transport != &transport_vsock)
 		return;
-	REAL(setsockopt)(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
-	REAL(setsockopt)(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
+	REAL(setsockopt)(fd, transport->domain, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
+	REAL(setsockopt)(fd, transport->domain, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
 }
 
 /* A unix socket tells its peer who it is by its name only: one that no listener has. */
@@ -494,7 +494,8 @@ static bool link_read(struct udp *udp, struct link *link)
 	link_flush(udp, link);
 	if (link->fd < 0)
 		return false;
-	memcpy(udp->buffer, link->part.at, have);
+	if (have)
+		memcpy(udp->buffer, link->part.at, have);
 	got = SYSTEM(recvfrom, link->fd, udp->buffer + have, UDP_BUFFER - have, MSG_DONTWAIT, NULL, NULL);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM))
 		return false;
