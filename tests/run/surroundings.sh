@@ -71,6 +71,12 @@ bind: ENETUNREACH
 connect: ENETUNREACH" "without AF_VSOCK what is mapped to it fails with ENETUNREACH"
 like "$(cat told)" 'ip2vsock*: this kernel has no AF_VSOCK*' "and one line says why"
 is "$(wc -l <told)" 1 "once"
+is "$("$programs/without" "$IP2VSOCK" -f "$map" -- "$programs/knock" 10.0.0.3 4999 udp-connect udp-sendto udp-sendmsg udp-sendmmsg 2>told)" \
+	"udp-connect: ENETUNREACH
+udp-sendto: ENETUNREACH
+udp-sendmsg: ENETUNREACH
+udp-sendmmsg: ENETUNREACH" "and so do datagrams"
+is "$(wc -l <told)" 1 "which is said once"
 is "$("$programs/without" "$IP2VSOCK" -f "$map" -- "$programs/knock" 127.0.0.2 4999 connect bind 2>&1)" \
 	"connect: ECONNREFUSED
 bind: ok" "and what is not mapped works as ever"

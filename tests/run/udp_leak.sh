@@ -135,6 +135,15 @@ somebody_there() {
 	done
 }
 
+# Where the library cannot have the descriptors that it needs.
+no_descriptors() {
+	for limit in 4 5 6 7 9; do
+		# shellcheck disable=SC2016 # the inner shell's
+		send_by 10.0.0.3 $how_sent sh -c 'ulimit -n $0 && exec "$@"' $limit
+		stays "10.0.0.3 with $limit descriptors at most, over $road"
+	done
+}
+
 other_mappings() {
 	send_by 10.0.0.4 $how_sent
 	stays "10.0.0.4, which is rejected, over $road"
@@ -182,6 +191,7 @@ for road in $ROADS; do
 	nobody_there
 	somebody_there
 	unmapped
+	no_descriptors
 	other_mappings
 done
 
