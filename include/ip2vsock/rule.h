@@ -99,6 +99,9 @@ int rules_seal(struct rules *rules);
 void rules_find(const struct rules *rules, enum rule_direction direction, enum rule_protocol protocol,
 		const struct ip_addr *addr, struct target *out);
 
+/* False when rules_find() never finds anything but TARGET_INET for this protocol. */
+bool rules_have(const struct rules *rules, enum rule_protocol protocol);
+
 /* All addresses of a name, in order of the file: calls `each` until it returns false.
  * Returns the number of addresses; 0 for a name the mapping does not know. `name` in any case. */
 unsigned rules_name_address(const struct rules *rules, const char *name,

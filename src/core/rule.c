@@ -25,6 +25,7 @@ struct rules {
 	struct arena *arena;
 	struct rule *blocks[BLOCKS];
 	uint32_t count;
+	unsigned protocols; /* of any rule */
 	bool has_default;
 	enum target_kind default_kind;
 	int default_error; /* 0: the direction's own */
@@ -77,7 +78,13 @@ int rules_add(struct rules *rules, const struct rule *rule)
 	}
 	rules->blocks[block][at] = *rule;
 	rules->count++;
+	rules->protocols |= rule->protocols;
 	return 0;
+}
+
+bool rules_have(const struct rules *rules, enum rule_protocol protocol)
+{
+	return rules->protocols & protocol || (rules->has_default && rules->default_kind != TARGET_INET);
 }
 
 int rules_add_host(struct rules *rules, const char *name, const struct in6_addr *ip, uint32_t cid,

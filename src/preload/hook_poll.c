@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* poll, ppoll, select, pselect; and epoll_ctl: a registration made before the socket is retargeted must move along. */
+/* poll and ppoll, where a UDP socket of ours may be in the array; and epoll_ctl: a registration made before the socket is retargeted must move along. */
 #include "preload/hooks.h"
 #include "preload/hot.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/udp.h"
+#include "preload/wait.h"
 
 static __attribute__((noinline)) int followed(int epfd, int op, int fd, struct epoll_event *event)
 {
-	int result = REAL(epoll_ctl)(epfd, op, fd, event);
+	struct udp *udp = udp_here(fd);
+	int result = udp ? udp_watch(udp, epfd, op, fd, event) : REAL(epoll_ctl)(epfd, op, fd, event);
 
 	if (result == 0 && hint_get(fd) & HINT_PENDING)
 		epoll_note_follow(epfd, op, fd, event);
@@ -18,24 +21,51 @@ HOOK int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	__typeof__(epoll_ctl) *real = REAL_BOUND(epoll_ctl);
 
-	return real && !(hint_get(fd) & HINT_PENDING) ? real(epfd, op, fd, event) : followed(epfd, op, fd, event);
+	return real && !udp_get(fd) && !(hint_get(fd) & HINT_PENDING) ? real(epfd, op, fd, event) : followed(epfd, op, fd, event);
 }
 
 HOOK int poll(struct pollfd *fds, nfds_t count, int timeout);
 HOOK int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
 HOOK int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
 HOOK int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t room);
-HOOK int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
-		struct timeval *restrict timeout);
-HOOK int pselect(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
-		 const struct timespec *restrict timeout, const sigset_t *restrict mask);
-HOT_WAIT_CALLS(HOT_HOOK)
+HOT_POLL_CALLS(HOT_HOOK)
 HOOK_ALIAS(__poll, poll)
-HOOK_ALIAS(__select, select)
 
-#define CALL(type, name, parameters, arguments) \
-	type hot_udp_##name parameters          \
-	{                                       \
-		return REAL(name) arguments;    \
-	}
-HOT_WAIT_CALLS(CALL)
+static bool poll_cares(const struct pollfd *fds, nfds_t count)
+{
+	if (!is_pointer(fds) || !wait_counts(count))
+		return false;
+	for (nfds_t i = 0; i < count; i++)
+		if (wait_cares(fds[i].fd))
+			return true;
+	return false;
+}
+
+int hot_udp_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	struct timespec limit = {timeout / 1000, timeout % 1000 * 1000000L};
+
+	if (!poll_cares(fds, count))
+		return REAL(poll)(fds, count, timeout);
+	return wait_poll(fds, count, wait_until(timeout < 0 ? NULL : &limit), NULL);
+}
+
+int hot_udp_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit, const sigset_t *mask)
+{
+	if (!limit_is_good(limit) || !poll_cares(fds, count))
+		return REAL(ppoll)(fds, count, limit, mask);
+	return wait_poll(fds, count, wait_until(limit), mask);
+}
+
+/* What poll becomes with _FORTIFY_SOURCE. The real ones end the program where the array is too small. */
+int hot_udp___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room)
+{
+	return room / sizeof *fds < count ? REAL(__poll_chk)(fds, count, timeout, room)
+					  : hot_udp_poll(fds, count, timeout);
+}
+
+int hot_udp___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *limit, const sigset_t *mask, size_t room)
+{
+	return room / sizeof *fds < count ? REAL(__ppoll_chk)(fds, count, limit, mask, room)
+					  : hot_udp_ppoll(fds, count, limit, mask);
+}

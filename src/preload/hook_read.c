@@ -4,6 +4,7 @@
 #include "preload/hot.h"
 #include "preload/real.h"
 #include "preload/udp.h"
+#include "preload/wait.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -32,7 +33,7 @@ static bool is_still(const struct udp *udp, int fd)
 	return same;
 }
 
-static struct udp *udp_here(int fd)
+struct udp *udp_here(int fd)
 {
 	struct udp *udp = udp_get(fd);
 
@@ -59,10 +60,13 @@ static bool parts_are_usual(const struct iovec *parts, int count)
 
 ssize_t hot_udp_read(int fd, void *data, size_t size)
 {
-	struct udp *udp = udp_here(fd);
 	struct iovec part = {data, size};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct udp *udp;
 
+	if (size && !wait_received(fd, 0))
+		return -1;
+	udp = udp_here(fd);
 	return udp && size ? udp_receive(udp, fd, &message, 0) : REAL(read)(fd, data, size);
 }
 
@@ -74,11 +78,15 @@ ssize_t hot_udp___read_chk(int fd, void *data, size_t size, size_t room)
 
 ssize_t hot_udp_readv(int fd, const struct iovec *parts, int count)
 {
-	struct udp *udp = udp_here(fd);
 	struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
+	struct udp *udp;
 
-	return udp && parts_are_usual(parts, count) ? udp_receive(udp, fd, &message, 0)
-						    : REAL(readv)(fd, parts, count);
+	if (!parts_are_usual(parts, count))
+		return REAL(readv)(fd, parts, count);
+	if (!wait_received(fd, 0))
+		return -1;
+	udp = udp_here(fd);
+	return udp ? udp_receive(udp, fd, &message, 0) : REAL(readv)(fd, parts, count);
 }
 
 ssize_t hot_udp_write(int fd, const void *data, size_t size)
@@ -103,10 +111,13 @@ ssize_t hot_udp_writev(int fd, const struct iovec *parts, int count)
 /* recv and send have looked at the flags before. */
 ssize_t hot_udp_recv(int fd, void *data, size_t size, int flags)
 {
-	struct udp *udp = udp_get(fd);
 	struct iovec part = {data, size};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct udp *udp;
 
+	if (!wait_received(fd, flags))
+		return -1;
+	udp = udp_get(fd);
 	return udp ? udp_receive(udp, fd, &message, flags) : REAL(recv)(fd, data, size, flags);
 }
 

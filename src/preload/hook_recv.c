@@ -6,6 +6,7 @@
 #include "preload/mark.h"
 #include "preload/real.h"
 #include "preload/udp.h"
+#include "preload/wait.h"
 
 #include <errno.h>
 #include <string.h>
@@ -54,8 +55,11 @@ static __attribute__((noinline, used)) ssize_t recv_flagged(int fd, void *data, 
 {
 	struct iovec part = {data, size};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-	struct udp *udp = udp_get(fd);
+	struct udp *udp;
 
+	if (!wait_received(fd, flags))
+		return -1;
+	udp = udp_get(fd);
 	if (udp)
 		return udp_receive(udp, fd, &message, flags);
 	return receive_flagged(fd, &message, flags);
@@ -112,10 +116,13 @@ static ssize_t recvfrom_udp(struct udp *udp, int fd, void *data, size_t size, in
 static __attribute__((noinline)) ssize_t recvfrom_named(int fd, void *data, size_t size, int flags,
 							 struct sockaddr *from, socklen_t *len)
 {
-	struct udp *udp = udp_get(fd);
+	struct udp *udp;
 	struct place place;
 	ssize_t got;
 
+	if (!wait_received(fd, flags))
+		return -1;
+	udp = udp_get(fd);
 	if (udp)
 		return recvfrom_udp(udp, fd, data, size, flags, from, len);
 	place_keep(&place, from, *len);
@@ -187,6 +194,8 @@ HOOK ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 	if (!is_pointer(message))
 		return REAL(recvmsg)(fd, message, flags);
+	if (!wait_received(fd, flags))
+		return -1;
 	if (udp_get(fd))
 		return udp_receive(udp_get(fd), fd, message, flags);
 	place.look = false;
@@ -230,6 +239,8 @@ static int recvmmsg_by(__typeof__(recvmmsg) *real, int fd, struct mmsghdr *messa
 
 	if (!is_pointer(messages))
 		return real(fd, messages, count, flags, timeout);
+	if (!wait_received(fd, flags))
+		return -1;
 	if (udp_get(fd))
 		return udp_receive_many(udp_get(fd), fd, messages, count, flags, timeout);
 	ours = (in_realm() || flags & RECEIVE_FLAGS) && mark_find(fd, &mark);

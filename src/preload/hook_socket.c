@@ -2,6 +2,7 @@
 /* socket: remembers that a number is now a fresh TCP or UDP socket; bindresvport: that it is bound; sockatmark. */
 #include "preload/chosen.h"
 #include "preload/hooks.h"
+#include "preload/hot.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 
@@ -66,6 +67,8 @@ HOOK int socket(int domain, int type, int protocol)
 		unsigned hint = hint_of(domain, type, protocol);
 
 		hint_clear(fd);
+		if (hint & HINT_DGRAM)
+			hot_udp();
 		if (hint || __atomic_load_n(&remembered, __ATOMIC_RELAXED)) /* not mapped for this alone */
 			hint_set(fd, hint ? hint : HINT_FOREIGN);
 		if (protocol == IPPROTO_MPTCP)

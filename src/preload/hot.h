@@ -15,14 +15,15 @@
  * A slot points at first to a function that looks for libc's, then to libc's, and after hot_udp() to one that knows of
  * UDP sockets of ours. All of them are as async-signal-safe as the call, and recv and send have theirs behind hooks.
  */
-#define HOT_WAIT_CALLS(CALL)                                                                                        \
+#define HOT_POLL_CALLS(CALL)                                                                                        \
 	CALL(int, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))                    \
 	CALL(int, ppoll, (struct pollfd * fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask), \
 	     (fds, count, timeout, mask))                                                                           \
 	CALL(int, __poll_chk, (struct pollfd * fds, nfds_t count, int timeout, size_t room),                        \
 	     (fds, count, timeout, room))                                                                           \
 	CALL(int, __ppoll_chk, (struct pollfd * fds, nfds_t count, const struct timespec *timeout,                  \
-				const sigset_t *mask, size_t room), (fds, count, timeout, mask, room))              \
+				const sigset_t *mask, size_t room), (fds, count, timeout, mask, room))
+#define HOT_SELECT_CALLS(CALL)                                                                                     \
 	CALL(int, select, (int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,           \
 			   struct timeval *restrict timeout), (count, in, out, except, timeout))                    \
 	CALL(int, pselect, (int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,          \
@@ -37,6 +38,7 @@
 #define HOT_MESSAGE_CALLS(CALL)                                                                                     \
 	CALL(ssize_t, recv, (int fd, void *data, size_t size, int flags), (fd, data, size, flags))                  \
 	CALL(ssize_t, send, (int fd, const void *data, size_t size, int flags), (fd, data, size, flags))
+#define HOT_WAIT_CALLS(CALL) HOT_POLL_CALLS(CALL) HOT_SELECT_CALLS(CALL)
 #define HOT_CALLS(CALL) HOT_WAIT_CALLS(CALL) HOT_BYTE_CALLS(CALL) HOT_MESSAGE_CALLS(CALL)
 
 struct hot_calls {
@@ -70,7 +72,8 @@ extern struct hot_calls hot_calls;
 /* Finds libc's functions for all slots that have none yet. */
 void hot_bind_all(void);
 
-/* From now on the calls ask udp_get(). Nothing is changed by doing so twice, or by two threads at once. */
+/* There is a UDP socket: from now on the calls ask whether it is one of ours, or may become one while they wait.
+ * Nothing is changed by doing so twice, or by two threads at once. */
 void hot_udp(void);
 
 /* What the slots point to then. */

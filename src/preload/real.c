@@ -58,6 +58,18 @@ void real_bind_all(void)
 	hot_bind_all();
 }
 
+bool real_has_threads(void)
+{
+	static const char *single; /* of glibc since 2.32 */
+	static bool known;
+
+	if (!__atomic_load_n(&known, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&single, (const char *)dlsym(RTLD_DEFAULT, "__libc_single_threaded"), __ATOMIC_RELAXED);
+		__atomic_store_n(&known, true, __ATOMIC_RELEASE);
+	}
+	return !single || !*single;
+}
+
 const char *real_error_name(int error)
 {
 	const char *(*name)(int) = (const char *(*)(int))dlsym(RTLD_DEFAULT, "strerrorname_np");

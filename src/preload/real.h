@@ -36,6 +36,8 @@ enum real_index {
 void *real_bind(enum real_index index);
 /* Binds every call, so that a signal handler is practically never the first to need one. */
 void real_bind_all(void);
+/* False while this process surely has only one thread. */
+bool real_has_threads(void);
 /* strerrorname_np(3), or NULL where libc has none (musl, glibc before 2.32): such a libc loads the library, too. */
 const char *real_error_name(int error);
 

@@ -6,6 +6,7 @@
 #include "preload/socket.h"
 #include "preload/udp_control.h"
 #include "preload/udp_state.h"
+#include "preload/wait.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -75,6 +76,7 @@ static void table_inherit(struct udp_table *table)
 		udp->inherited = true;
 		udp->pid = getpid();
 		udp->lock = 0;
+		udp->waiting = 0;
 	}
 	__atomic_store_n(table->mine, 1, __ATOMIC_RELEASE);
 }
@@ -153,7 +155,9 @@ void udp_unlock(struct udp *udp)
 
 int descriptor_keep(int fd)
 {
-	int high = fd < 0 || fd >= udp_table->high ? -1 : REAL(fcntl)(fd, F_DUPFD_CLOEXEC, udp_table->high);
+	struct udp_table *table = __atomic_load_n(&udp_table, __ATOMIC_ACQUIRE);
+	int least = table ? table->high : high_number();
+	int high = fd < 0 || fd >= least ? -1 : REAL(fcntl)(fd, F_DUPFD_CLOEXEC, least);
 
 	if (high < 0)
 		return fd;
@@ -264,7 +268,7 @@ static void socket_init(struct udp *udp, int fd, const struct socket_state *stat
 
 	/* The lock may be waited for by a thread that saw the last socket of this place. */
 	memset((char *)udp + offsetof(struct udp, inherited), 0, sizeof *udp - offsetof(struct udp, inherited));
-	udp->listener = udp->aggregate = udp->more = -1;
+	udp->listener = udp->aggregate = udp->more = udp->watched_as = -1;
 	udp->pid = getpid();
 	udp->family = state->family;
 	REAL(getsockopt)(fd, SOL_SOCKET, SO_COOKIE, &udp->cookie, &size);
@@ -307,7 +311,11 @@ struct udp *udp_make(int fd, const struct socket_state *state)
 		return &table->udps[nobody - 1];
 	}
 	numbers_find(table, udp, fd, state);
-	udp_watch_known(udp, fd);
+	wait_wake();
+	if (udp_lock(udp)) {
+		udp_watch_known(udp, fd);
+		udp_unlock(udp);
+	}
 	return udp;
 }
 
@@ -318,9 +326,11 @@ struct udp *udp_make(int fd, const struct socket_state *state)
 static void socket_inherit(struct udp *udp)
 {
 	udp->inherited = false;
+	/* The aggregate that is inherited is the parent's: nothing may be taken out of it. */
+	udp_watch_end(udp);
+	descriptor_close(&udp->aggregate);
 	links_close(udp, true);
 	udp->start = udp->end = 0;
-	descriptor_close(&udp->aggregate);
 	descriptor_close(&udp->more);
 	udp->more_set = false;
 	if (aggregate_make(udp) < 0)
@@ -337,6 +347,7 @@ static void socket_close(struct udp *udp)
 	links_close(udp, false);
 	descriptor_close(&udp->listener);
 	descriptor_close(&udp->more);
+	udp_watch_end(udp);
 	descriptor_close(&udp->aggregate);
 	if (udp->buffer)
 		munmap(udp->buffer, UDP_BUFFER);
@@ -401,7 +412,7 @@ void udp_tell(struct udp *udp)
 {
 	bool event = udp->error || udp->shut & SHUT_READ;
 
-	if (udp->watched || udp->more_set || event)
+	if (udp->watched || udp->more_set || event || __atomic_load_n(&udp->waiting, __ATOMIC_RELAXED))
 		more_set(udp, event || udp->start < udp->end);
 }
 
@@ -425,15 +436,37 @@ int udp_error_take(struct udp *udp)
 	return error;
 }
 
-int udp_aggregate(struct udp *udp)
+/* What needs no look at the links. */
+static int events_known(const struct udp *udp)
 {
-	int fd = -1;
+	int events = udp->start < udp->end ? POLLIN : 0;
 
+	if (udp->error)
+		events |= POLLIN | POLLERR;
+	if (udp->shut & SHUT_READ)
+		events |= POLLIN | POLLRDHUP;
+	if (udp->shut == (SHUT_READ | SHUT_WRITE))
+		events |= POLLHUP;
+	return events;
+}
+
+int udp_wait_begin(struct udp *udp, int *known)
+{
+	int fd = -1, saved = errno;
+
+	__atomic_fetch_add(&udp->waiting, 1, __ATOMIC_RELAXED);
 	if (udp_lock(udp)) {
+		*known = events_known(udp);
 		fd = udp->aggregate;
 		udp_unlock(udp);
 	}
+	errno = saved;
 	return fd;
+}
+
+void udp_wait_end(struct udp *udp)
+{
+	__atomic_fetch_sub(&udp->waiting, 1, __ATOMIC_RELAXED);
 }
 
 int udp_events(struct udp *udp, int fd)
@@ -443,14 +476,9 @@ int udp_events(struct udp *udp, int fd)
 	(void)fd;
 	if (!udp_lock(udp))
 		return 0;
-	if (udp->start < udp->end || links_read(udp))
-		events |= POLLIN;
-	if (udp->error)
-		events |= POLLIN | POLLERR;
-	if (udp->shut & SHUT_READ)
-		events |= POLLIN | POLLRDHUP;
-	if (udp->shut == (SHUT_READ | SHUT_WRITE))
-		events |= POLLHUP;
+	if (udp->start == udp->end)
+		links_read(udp);
+	events = events_known(udp);
 	udp_tell(udp);
 	udp_unlock(udp);
 	errno = saved;

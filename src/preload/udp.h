@@ -33,6 +33,9 @@ static inline struct udp *udp_get(int fd)
 	return __builtin_expect(__atomic_load_n(&udp_table, __ATOMIC_ACQUIRE) != NULL, 0) ? udp_find(fd) : NULL;
 }
 
+/* The same for calls that take any descriptor, not only sockets: makes sure that fd is still this socket. */
+struct udp *udp_here(int fd);
+
 /* --- addresses. All return 0, or -1 with the errno that UDP gives. */
 
 /* bind(2) to an address that a listen rule matches. EADDRINUSE, EACCES, EINVAL (bound), ENOBUFS. */
@@ -88,8 +91,12 @@ void udp_options_changed(struct udp *udp, int fd);
 
 /* --- waiting, for poll(2), select(2) and epoll(7) */
 
-/* An epoll descriptor that is readable when something may have come, for poll(2) beside fd itself. */
-int udp_aggregate(struct udp *udp);
+/*
+ * A thread is about to wait: returns an epoll descriptor that is readable when something may have come, for poll(2)
+ * beside fd itself. *known: what udp_events() would say without a look. Other threads that read ahead tell it until udp_wait_end().
+ */
+int udp_wait_begin(struct udp *udp, int *known);
+void udp_wait_end(struct udp *udp);
 
 /*
  * What is true of the links now, of POLLIN, POLLERR, POLLRDHUP|POLLHUP (after udp_shutdown): looks, without waiting,
@@ -98,15 +105,8 @@ int udp_aggregate(struct udp *udp);
  */
 int udp_events(struct udp *udp, int fd);
 
-/*
- * fd, a number of the socket, was registered in, changed in, or removed from an epoll instance: its aggregate is likewise.
- * -1 with errno of epoll_ctl(2) where it cannot be.
- */
-int udp_watch(struct udp *udp, int epfd, int op, int fd, const struct epoll_event *event);
-
-/* The socket has just become one of these, or got another aggregate: where its numbers are registered already, the
- * aggregate is as well. Asks the hint of fd, so it comes before that changes. */
-void udp_watch_known(struct udp *udp, int fd);
+/* epoll_ctl(2) for fd, a number of the socket: its aggregate is registered beside it. */
+int udp_watch(struct udp *udp, int epfd, int op, int fd, struct epoll_event *event);
 
 /* --- numbers */
 

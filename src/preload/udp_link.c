@@ -204,8 +204,11 @@ struct link *link_add(struct udp *udp, const struct ip_addr *peer, const struct 
 
 void link_close(struct udp *udp, struct link *link)
 {
-	if (link->fd >= 0)
+	if (link->fd >= 0) {
+		/* A child of fork may have a copy, with which the registration would live on. */
+		REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_DEL, link->fd, NULL);
 		SYSTEM(close, link->fd);
+	}
 	link->fd = -1;
 	bytes_free(udp, &link->part);
 	bytes_free(udp, &link->tail);

@@ -63,6 +63,7 @@ struct link {
 struct udp {
 	/* 0, or the thread that has it, and a bit for who waits. All at once: a signal handler of that thread must see it. */
 	uintptr_t lock;
+	uint32_t waiting; /* threads that wait for the aggregate */
 	bool live;
 	bool inherited; /* by fork, and not used since */
 	bool watched;	/* in an epoll instance of the program */
@@ -75,6 +76,8 @@ struct udp {
 	sa_family_t family;
 	int error; /* waits to be told */
 	int listener, aggregate, more;
+	int watched_as;		 /* the number of the program's that the aggregate is registered for, or -1 */
+	struct bytes companions; /* its duplicates, for other numbers */
 	bool more_set;
 	unsigned control; /* udp_control_ask() */
 	int64_t receive_limit; /* ms, 0 none */
@@ -162,6 +165,14 @@ int segments_send(struct udp *udp, const struct datagram *datagram, size_t segme
 ssize_t parts_size(const struct msghdr *message);
 /* Copies from the program's memory, of which the kernel finds out where it ends. */
 bool memory_copy(uint8_t *to, const void *from, size_t size);
+
+/* --- udp_watch.c: all with the lock */
+
+/* The socket has just become one of these, or got another aggregate: where fd, or a copy of it, is registered already,
+ * the aggregate is as well. Asks the hint of fd, so it comes before that changes. */
+void udp_watch_known(struct udp *udp, int fd);
+/* The aggregate is about to be closed: so are its duplicates. */
+void udp_watch_end(struct udp *udp);
 
 /* --- udp_link.c: all with the lock */
 

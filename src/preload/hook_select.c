@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* select and pselect, where a UDP socket of ours may be in a set: they wait as poll does. */
+#include "preload/hot.h"
+#include "preload/real.h"
+#include "preload/remember.h"
+#include "preload/socket.h"
+#include "preload/wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+HOOK int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+		struct timeval *restrict timeout);
+HOOK int pselect(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+		 const struct timespec *restrict timeout, const sigset_t *restrict mask);
+HOT_SELECT_CALLS(HOT_HOOK)
+HOOK_ALIAS(__select, select)
+
+#define SETS 3
+#define BITS ((unsigned)LONG_WIDTH)
+
+/* Descriptors below `count`, however large the arrays are that the program has for them. */
+struct sets {
+	unsigned long *of[SETS]; /* to read, to write, exceptions; or NULL */
+	unsigned count;
+};
+
+/* What a set means, in the words of poll: as the kernel has it (fs/select.c). Each asks for a bit that is its own. */
+static const struct {
+	short asked, own, found;
+} meanings[SETS] = {
+	{POLLIN | POLLRDNORM | POLLRDBAND, POLLIN, POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR},
+	{POLLOUT | POLLWRNORM | POLLWRBAND, POLLOUT, POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR},
+	{POLLPRI, POLLPRI, POLLPRI},
+};
+
+static unsigned words(unsigned count)
+{
+	return (count + BITS - 1) / BITS;
+}
+
+/* The bits of one word in any of the sets. */
+static unsigned long word_of(const struct sets *sets, unsigned word)
+{
+	unsigned long bits = 0;
+
+	for (unsigned set = 0; set < SETS; set++)
+		if (sets->of[set])
+			bits |= sets->of[set][word];
+	if ((word + 1) * BITS > sets->count)
+		bits &= (1ul << sets->count % BITS) - 1;
+	return bits;
+}
+
+static short asked_of(const struct sets *sets, unsigned fd)
+{
+	short asked = 0;
+
+	for (unsigned set = 0; set < SETS; set++)
+		if (sets->of[set] && sets->of[set][fd / BITS] >> fd % BITS & 1)
+			asked = (short)(asked | meanings[set].asked);
+	return asked;
+}
+
+/* As an array for poll, which may be NULL. Returns how many there are. */
+static nfds_t sets_list(const struct sets *sets, struct pollfd *list)
+{
+	nfds_t found = 0;
+
+	for (unsigned word = 0; word < words(sets->count); word++)
+		for (unsigned long bits = word_of(sets, word); bits; bits &= bits - 1) {
+			unsigned fd = word * BITS + (unsigned)__builtin_ctzl(bits);
+
+			if (list)
+				list[found] = (struct pollfd){.fd = (int)fd, .events = asked_of(sets, fd)};
+			found++;
+		}
+	return found;
+}
+
+/* Programs say how many descriptors there could be, and have no array for so many: it is read as far as there are any. */
+static bool sets_care(struct sets sets)
+{
+	unsigned top = __atomic_load_n(&hint_top, __ATOMIC_RELAXED);
+
+	if (sets.count > top)
+		sets.count = top;
+	for (unsigned word = 0; word < words(sets.count); word++)
+		for (unsigned long bits = word_of(&sets, word); bits; bits &= bits - 1)
+			if (wait_cares((int)(word * BITS + (unsigned)__builtin_ctzl(bits))))
+				return true;
+	return false;
+}
+
+/* How many bits would be set; -1 with EBADF. */
+static int list_found(const struct pollfd *list, nfds_t count)
+{
+	int found = 0;
+
+	for (nfds_t i = 0; i < count; i++) {
+		if (list[i].revents & POLLNVAL)
+			return fail(EBADF);
+		for (unsigned set = 0; set < SETS; set++)
+			found += list[i].events & meanings[set].own && list[i].revents & meanings[set].found;
+	}
+	return found;
+}
+
+static void sets_give(const struct sets *sets, const struct pollfd *list, nfds_t count)
+{
+	for (unsigned set = 0; set < SETS; set++) {
+		unsigned long *bits = sets->of[set];
+
+		if (!bits)
+			continue;
+		memset(bits, 0, words(sets->count) * sizeof *bits);
+		for (nfds_t i = 0; i < count; i++)
+			if (list[i].events & meanings[set].own && list[i].revents & meanings[set].found)
+				bits[(unsigned)list[i].fd / BITS] |= 1ul << (unsigned)list[i].fd % BITS;
+	}
+}
+
+/* What poll tells unasked (POLLHUP of one that is only to be written to) does not end a select: it is left out of the
+ * next wait, which is a short one. A negative number is left out (poll(2)). */
+static bool list_mute(struct pollfd *list, nfds_t count)
+{
+	bool any = false;
+
+	for (nfds_t i = 0; i < count; i++)
+		if (list[i].revents) {
+			list[i].fd = ~list[i].fd;
+			any = true;
+		}
+	return any;
+}
+
+static void list_unmute(struct pollfd *list, nfds_t count)
+{
+	for (nfds_t i = 0; i < count; i++)
+		if (list[i].fd < 0)
+			list[i].fd = ~list[i].fd;
+}
+
+static int list_wait(struct pollfd *list, nfds_t count, int64_t until, const sigset_t *mask)
+{
+	bool muted = false;
+	int found;
+
+	do {
+		int got = wait_poll(list, count, muted ? wait_soon(until) : until, mask);
+
+		list_unmute(list, count);
+		found = got < 0 ? -1 : list_found(list, count);
+		muted = found == 0 && list_mute(list, count);
+	} while (found == 0 && !wait_is_over(until));
+	list_unmute(list, count);
+	return found;
+}
+
+#define FEW 32
+
+static int sets_wait(const struct sets *sets, int64_t until, const sigset_t *mask)
+{
+	struct pollfd few[FEW], *list = few;
+	nfds_t count = sets_list(sets, NULL);
+	int found;
+
+	if (count > FEW)
+		list = scratch_take(count * sizeof *list);
+	if (!list)
+		return fail(ENOMEM);
+	sets_list(sets, list);
+	found = list_wait(list, count, until, mask);
+	if (found >= 0)
+		sets_give(sets, list, count);
+	if (list != few)
+		scratch_give(list);
+	return found;
+}
+
+int hot_udp_select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+		   struct timeval *restrict timeout)
+{
+	struct sets sets = {{(void *)in, (void *)out, (void *)except}, (unsigned)count};
+	struct timespec limit, left;
+	int64_t until;
+	int found;
+
+	if (count < 0 || (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0)) || !sets_care(sets))
+		return REAL(select)(count, in, out, except, timeout);
+	if (!timeout)
+		return sets_wait(&sets, WAIT_FOREVER, NULL);
+	limit = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
+	until = wait_until(&limit);
+	found = sets_wait(&sets, until, NULL);
+	if (until != WAIT_FOREVER) {
+		left = wait_left(until);
+		*timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000};
+	}
+	return found;
+}
+
+int hot_udp_pselect(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+		    const struct timespec *restrict timeout, const sigset_t *restrict mask)
+{
+	struct sets sets = {{(void *)in, (void *)out, (void *)except}, (unsigned)count};
+
+	if (count < 0 || !limit_is_good(timeout) || !sets_care(sets))
+		return REAL(pselect)(count, in, out, except, timeout, mask);
+	return sets_wait(&sets, wait_until(timeout), mask);
+}
