@@ -37,6 +37,7 @@ odd 127.0.0.1 ::1
 data 127.0.0.1 ::1
 calls 127.0.0.1 ::1
 sends 127.0.0.1 ::1
+udpwait 127.0.0.1 ::1
 '
 
 differences=${DIFFERENCES:-$test_dir/differences}
