@@ -27,6 +27,7 @@ static unsigned hint_of(int domain, int type, int protocol)
 	case SOCK_DGRAM:
 		if (protocol != 0 && protocol != IPPROTO_UDP)
 			return 0;
+		hot_udp();
 		hint = HINT_DGRAM;
 		break;
 	default:
@@ -67,8 +68,6 @@ HOOK int socket(int domain, int type, int protocol)
 		unsigned hint = hint_of(domain, type, protocol);
 
 		hint_clear(fd);
-		if (hint & HINT_DGRAM)
-			hot_udp();
 		if (hint || __atomic_load_n(&remembered, __ATOMIC_RELAXED)) /* not mapped for this alone */
 			hint_set(fd, hint ? hint : HINT_FOREIGN);
 		if (protocol == IPPROTO_MPTCP)
