@@ -83,6 +83,7 @@ struct wait {
 	struct pollfd fds[2];
 	nfds_t count;
 	int64_t limit; /* ms, 0 none */
+	bool told; /* what others read ahead */
 };
 
 static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, int flags)
@@ -110,7 +111,7 @@ static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, i
 	return udp->shut & SHUT_READ ? 0 : -1;
 }
 
-/* What is there now. -1 with EAGAIN when nothing is. */
+/* What is there now. -1 with EAGAIN when nothing is: then wait_end() must follow. */
 static ssize_t receive_now(struct udp *udp, int fd, struct msghdr *message, int flags, struct wait *wait)
 {
 	ssize_t got;
@@ -121,6 +122,10 @@ static ssize_t receive_now(struct udp *udp, int fd, struct msghdr *message, int 
 	got = receive_locked(udp, fd, message, flags);
 	error = errno;
 	udp_tell(udp);
+	/* From here on, and with the lock: another thread that reads ahead would empty the links unnoticed. */
+	wait->told = got < 0 && error == EAGAIN && !(flags & MSG_DONTWAIT);
+	if (wait->told)
+		__atomic_fetch_add(&udp->waiting, 1, __ATOMIC_RELAXED);
 	wait->fds[0] = (struct pollfd){.fd = udp->aggregate, .events = POLLIN};
 	wait->fds[1] = (struct pollfd){.fd = fd, .events = POLLIN};
 	wait->count = udp->inet ? 2 : 1;
@@ -128,6 +133,13 @@ static ssize_t receive_now(struct udp *udp, int fd, struct msghdr *message, int 
 	udp_unlock(udp);
 	errno = error;
 	return got;
+}
+
+static void wait_end(struct udp *udp, struct wait *wait)
+{
+	if (wait->told)
+		udp_wait_end(udp);
+	wait->told = false;
 }
 
 /* 0 when something may have come, else -1 with EAGAIN (the time is over), or EINTR. */
@@ -164,11 +176,15 @@ ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags)
 			errno = saved;
 		if (got >= 0 || errno != EAGAIN || flags & MSG_DONTWAIT || !wait.count)
 			return got;
-		if (first && REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK)
+		if (first && REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK) {
+			wait_end(udp, &wait);
 			return fail(EAGAIN);
+		}
 		if (first && wait.limit)
 			until = clock_ms() + wait.limit;
-		if (receive_wait(&wait, until) < 0)
+		got = receive_wait(&wait, until);
+		wait_end(udp, &wait);
+		if (got < 0)
 			return -1;
 		if (udp_find(fd) != udp)
 			return fail(EBADF);
