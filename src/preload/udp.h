@@ -76,9 +76,9 @@ bool udp_send(int fd, const struct msghdr *message, int flags, ssize_t *sent);
 /* recvmsg(2), whole: from links and from the kernel's socket; O_NONBLOCK, MSG_DONTWAIT, SO_RCVTIMEO, signals as there. */
 ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags);
 
-/* recvmmsg(2). The time is looked at when a datagram has come, as by the kernel. */
+/* recvmmsg(2). The time is looked at when a datagram has come, as by the kernel; what is left of it is told. */
 int udp_receive_many(struct udp *udp, int fd, struct mmsghdr *messages, unsigned count, int flags,
-		     const struct timespec *timeout);
+		     struct timespec *timeout);
 
 /* FIONREAD: the size of the next datagram, 0 when there is none. */
 int udp_next_size(struct udp *udp, int fd);

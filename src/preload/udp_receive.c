@@ -167,8 +167,10 @@ ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags)
 	bool first = true;
 	struct wait wait = {.count = 0};
 
-	if (flags & (MSG_ERRQUEUE | MSG_OOB))
+	if (flags & MSG_ERRQUEUE)
 		return REAL(recvmsg)(fd, message, flags);
+	if (message->msg_iovlen > IOV_MAX)
+		return fail(EMSGSIZE);
 	for (;; first = false) {
 		ssize_t got = receive_now(udp, fd, message, flags, &wait);
 
@@ -191,8 +193,19 @@ ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags)
 	}
 }
 
+/* Tells what is left of it: of a millisecond that has begun, nothing. */
+static bool time_is_over(struct timespec *timeout, int64_t until)
+{
+	int64_t left = until - clock_ms() - 1;
+
+	if (left < 0)
+		left = 0;
+	*timeout = (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+	return left == 0;
+}
+
 int udp_receive_many(struct udp *udp, int fd, struct mmsghdr *messages, unsigned count, int flags,
-		     const struct timespec *timeout)
+		     struct timespec *timeout)
 {
 	int64_t until = timeout ? clock_ms() + timeout->tv_sec * INT64_C(1000) + timeout->tv_nsec / 1000000 : 0;
 	unsigned i;
@@ -209,7 +222,7 @@ int udp_receive_many(struct udp *udp, int fd, struct mmsghdr *messages, unsigned
 		messages[i].msg_len = (unsigned)got;
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
-		if (timeout && clock_ms() >= until)
+		if (timeout && time_is_over(timeout, until))
 			return (int)i + 1;
 	}
 	return (int)i;

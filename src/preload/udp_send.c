@@ -131,6 +131,14 @@ static void link_wait(struct udp *udp, int fd, int64_t until)
 		SYSTEM(ppoll, &room, 1, time, NULL, 8);
 }
 
+/* Others of this machine who answer a client of IPv6 are shown as IPv6, too. */
+static struct link *peer_add(struct udp *udp, const struct datagram *datagram)
+{
+	if (!udp->links_count && !udp->bound_by_program && udp->family == AF_INET6 && !ip_addr_is_v4(datagram->addr))
+		udp->mark.flags |= MARK_V6ONLY;
+	return link_add(udp, datagram->addr, &datagram->to);
+}
+
 /*
  * The link of a peer, connected. NULL with the reason in *why: 0 where the datagram is simply lost. The lock is held
  * on return, unless *why is EBADF.
@@ -145,7 +153,7 @@ static struct link *link_ready(struct udp *udp, const struct datagram *datagram,
 
 		*why = 0;
 		if (!link)
-			link = link_add(udp, datagram->addr, &datagram->to);
+			link = peer_add(udp, datagram);
 		if (!link)
 			return NULL;
 		if (link->state == LINK_OPEN)
@@ -262,7 +270,7 @@ static ssize_t send_locked(struct udp *udp, struct datagram *datagram, const str
 
 	if (size < 0) {
 		;
-	} else if (datagram->flags & MSG_OOB) {
+	} else if (datagram->flags & MSG_OOB && ip_addr_is_v4(datagram->addr)) { /* IPv6 does not look */
 		errno = EOPNOTSUPP;
 	} else if (size > (ip_addr_is_v4(datagram->addr) ? DGRAM_MOST_V4 : DGRAM_MOST)) {
 		errno = EMSGSIZE;

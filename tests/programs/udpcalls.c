@@ -231,12 +231,14 @@ static void flags_of_send(void)
 	const struct place to = here(0);
 
 	for (size_t i = 0; i < N_ELEMENTS(flags); i++) {
-		say_size(flags[i].name, send(client, "flag", 4, flags[i].flags));
-		if (!(flags[i].flags & MSG_OOB))
+		ssize_t sent = send(client, "flag", 4, flags[i].flags);
+
+		say_size(flags[i].name, sent);
+		if (sent > 0) /* IPv6 takes MSG_OOB, IPv4 does not */
 			say_text("server", server);
-		say_size(flags[i].name,
-			 sendto(loose, "loose", 5, flags[i].flags, (const struct sockaddr *)&to.sa, to.len));
-		if (!(flags[i].flags & MSG_OOB))
+		sent = sendto(loose, "loose", 5, flags[i].flags, (const struct sockaddr *)&to.sa, to.len);
+		say_size(flags[i].name, sent);
+		if (sent > 0)
 			say_text("server", server);
 	}
 	say_silence("server", server);
