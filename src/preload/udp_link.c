@@ -548,30 +548,62 @@ static bool listener_accept(struct udp *udp)
 	return false;
 }
 
+static bool buffer_ready(struct udp *udp)
+{
+	if (!udp->buffer)
+		udp->buffer = memory_grow(NULL, 0, UDP_BUFFER);
+	return udp->buffer;
+}
+
+bool links_hear(struct udp *udp, const struct epoll_event *ready, int count)
+{
+	bool found = false;
+
+	for (int i = 0; i < count && !found && buffer_ready(udp); i++) {
+		uint32_t number = ready[i].data.u32;
+
+		if (number != UINT32_MAX && number <= udp->links_used)
+			found = number ? link_read(udp, &udp->links[number - 1]) : listener_accept(udp);
+	}
+	udp->missed = !found;
+	return found;
+}
+
 /* So many times in a row one peer is asked first; then all have their turn. */
 #define RUN_MOST 32
+/* Not all that is ready has a record: a link may end, or have a part of one. */
+#define LOOKS_MOST 8
 
+/*
+ * The peer that spoke last is asked first, which is a call less where it has more to say. Where it had not, who asks
+ * for the first time after a datagram is better off with the aggregate; who asks again was told that something came.
+ */
 bool links_read(struct udp *udp)
 {
-	struct epoll_event events[16];
-	long count;
+	struct epoll_event ready[LINKS_AT_ONCE];
+	uint32_t last = udp->last;
+	bool found = false;
 
-	if (!udp->buffer) {
-		udp->buffer = memory_grow(NULL, 0, UDP_BUFFER);
-		if (!udp->buffer)
-			return false;
-	}
-	if (udp->last && ++udp->run < RUN_MOST && link_read(udp, &udp->links[udp->last - 1]))
-		return true;
-	udp->run = 0;
-	count = SYSTEM(epoll_pwait, udp->aggregate, events, 16, 0, NULL, 8);
-	for (long i = 0; i < count; i++) {
-		uint32_t number = events[i].data.u32;
-
-		if (number == UINT32_MAX || number > udp->links_used)
-			continue;
-		if (number ? link_read(udp, &udp->links[number - 1]) : listener_accept(udp))
+	if (!buffer_ready(udp))
+		return false;
+	if (last && udp->run < RUN_MOST && (!udp->quiet || udp->missed)) {
+		udp->run++;
+		if (link_read(udp, &udp->links[last - 1])) {
+			udp->missed = false;
 			return true;
+		}
+		udp->quiet |= !udp->missed;
 	}
-	return false;
+	udp->run = 0;
+	for (int i = 0; i < LOOKS_MOST && !found; i++) {
+		int count = (int)SYSTEM(epoll_pwait, udp->aggregate, ready, LINKS_AT_ONCE, 0, NULL, 8);
+
+		if (count <= 0 || (count == 1 && ready[0].data.u32 == UINT32_MAX))
+			break;
+		found = links_hear(udp, ready, count);
+	}
+	if (found && udp->last == last)
+		udp->quiet = false;
+	udp->missed = !found;
+	return found;
 }

@@ -78,15 +78,24 @@ static ssize_t inet_receive(int fd, struct msghdr *message, int flags)
 	return REAL(recvmsg)(fd, message, flags | MSG_DONTWAIT);
 }
 
-/* What to wait for where nothing has come. */
+/* What to wait for where nothing has come, and what came of it. */
 struct wait {
-	struct pollfd fds[2];
-	nfds_t count;
-	int64_t limit; /* ms, 0 none */
-	bool told; /* what others read ahead */
+	int aggregate;
+	bool inet;
+	bool counted;	/* in udp->waiting */
+	int64_t limit;	/* ms, 0 none */
+	int ready;	/* how many of */
+	struct epoll_event links[LINKS_AT_ONCE];
 };
 
-static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, int flags)
+static bool records_come(struct udp *udp, const struct wait *wait)
+{
+	if (udp->start < udp->end)
+		return true;
+	return wait->ready ? links_hear(udp, wait->links, wait->ready) : links_read(udp);
+}
+
+static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, int flags, const struct wait *wait)
 {
 	int error = udp->error;
 	ssize_t got = -1;
@@ -103,7 +112,7 @@ static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, i
 		got = inet_receive(fd, message, flags);
 	if (got >= 0 || errno != EAGAIN)
 		return got;
-	if (udp->start < udp->end || links_read(udp))
+	if (records_come(udp, wait))
 		return record_give(udp, message, flags);
 	if (udp->inet && !udp->turn)
 		return inet_receive(fd, message, flags);
@@ -111,86 +120,99 @@ static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, i
 	return udp->shut & SHUT_READ ? 0 : -1;
 }
 
-/* What is there now. -1 with EAGAIN when nothing is: then wait_end() must follow. */
+static bool may_wait(int fd, int flags)
+{
+	return !(flags & MSG_DONTWAIT) && !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK);
+}
+
+/* Who took something and came back for more than one will have to wait again: the look that finds nothing is saved. */
+static bool waits_first(const struct udp *udp, int fd, int flags)
+{
+	return udp->quiet && !udp->missed && !udp->inet && !udp->error && !udp->shut && udp->start == udp->end &&
+	       may_wait(fd, flags);
+}
+
+/* What is there now. -1 with EAGAIN when nothing is: then *wait is filled if it is to be waited for. */
 static ssize_t receive_now(struct udp *udp, int fd, struct msghdr *message, int flags, struct wait *wait)
 {
-	ssize_t got;
-	int error;
+	bool first = !wait->counted;
+	ssize_t got = -1;
+	int error = EAGAIN;
 
 	if (!udp_lock(udp))
 		return fail(EAGAIN);
-	got = receive_locked(udp, fd, message, flags);
-	error = errno;
+	if (!first)
+		udp_wait_end(udp);
+	wait->counted = first && waits_first(udp, fd, flags);
+	if (!wait->counted) {
+		got = receive_locked(udp, fd, message, flags, wait);
+		error = errno;
+		/* More than was waited for: there may be more the next time, too. */
+		if (got >= 0 && udp->start < udp->end)
+			udp->quiet = false;
+		wait->counted = got < 0 && error == EAGAIN && (!first || may_wait(fd, flags));
+	}
+	__atomic_fetch_add(&udp->waiting, wait->counted, __ATOMIC_RELAXED);
 	udp_tell(udp);
-	/* From here on, and with the lock: another thread that reads ahead would empty the links unnoticed. */
-	wait->told = got < 0 && error == EAGAIN && !(flags & MSG_DONTWAIT);
-	if (wait->told)
-		__atomic_fetch_add(&udp->waiting, 1, __ATOMIC_RELAXED);
-	wait->fds[0] = (struct pollfd){.fd = udp->aggregate, .events = POLLIN};
-	wait->fds[1] = (struct pollfd){.fd = fd, .events = POLLIN};
-	wait->count = udp->inet ? 2 : 1;
+	wait->aggregate = udp->aggregate;
+	wait->inet = udp->inet;
 	wait->limit = udp->receive_limit;
 	udp_unlock(udp);
 	errno = error;
 	return got;
 }
 
-static void wait_end(struct udp *udp, struct wait *wait)
-{
-	if (wait->told)
-		udp_wait_end(udp);
-	wait->told = false;
-}
-
 /* 0 when something may have come, else -1 with EAGAIN (the time is over), or EINTR. */
-static int receive_wait(struct wait *wait, int64_t until)
+static int receive_wait(struct wait *wait, int fd, int64_t until)
 {
-	int64_t left = until ? until - clock_ms() : 0;
+	int64_t left = until ? until - clock_ms() : -1;
 	struct timespec time = {left / 1000, left % 1000 * 1000000};
+	struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = wait->aggregate, .events = POLLIN}};
 	int got;
 
+	wait->ready = 0;
 	if (until && left <= 0)
 		return fail(EAGAIN);
-	got = REAL(ppoll)(wait->fds, wait->count, until ? &time : NULL, NULL);
+	if (wait->inet)
+		got = REAL(ppoll)(fds, 2, until ? &time : NULL, NULL);
+	else
+		got = wait->ready = epoll_wait(wait->aggregate, wait->links, LINKS_AT_ONCE, left > INT_MAX ? INT_MAX : (int)left);
 	if (got == 0)
 		return fail(EAGAIN);
-	/* A restarted call has not ended (signal(7)); with a time limit it is not restarted. */
-	if (got < 0 && errno == EINTR && !until && handlers_restart())
+	if (got > 0)
 		return 0;
-	return got < 0 ? -1 : 0;
+	wait->ready = 0;
+	/* A restarted call has not ended (signal(7)); with a time limit it is not restarted. */
+	return errno == EINTR && !until && handlers_restart() ? 0 : -1;
 }
 
 ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags)
 {
 	int64_t until = 0;
-	int saved = errno;
-	bool first = true;
-	struct wait wait = {.count = 0};
+	int saved = errno, error;
+	struct wait wait;
 
 	if (flags & MSG_ERRQUEUE)
 		return REAL(recvmsg)(fd, message, flags);
 	if (message->msg_iovlen > IOV_MAX)
 		return fail(EMSGSIZE);
-	for (;; first = false) {
+	wait.counted = false;
+	wait.ready = 0;
+	for (;;) {
 		ssize_t got = receive_now(udp, fd, message, flags, &wait);
 
 		if (got >= 0)
 			errno = saved;
-		if (got >= 0 || errno != EAGAIN || flags & MSG_DONTWAIT || !wait.count)
+		if (!wait.counted)
 			return got;
-		if (first && REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK) {
-			wait_end(udp, &wait);
-			return fail(EAGAIN);
-		}
-		if (first && wait.limit)
+		if (wait.limit && !until)
 			until = clock_ms() + wait.limit;
-		got = receive_wait(&wait, until);
-		wait_end(udp, &wait);
-		if (got < 0)
-			return -1;
-		if (udp_find(fd) != udp)
-			return fail(EBADF);
+		if (receive_wait(&wait, fd, until) < 0 || udp_find(fd) != udp)
+			break;
 	}
+	error = udp_find(fd) != udp ? EBADF : errno;
+	udp_wait_end(udp);
+	return fail(error);
 }
 
 /* Tells what is left of it: of a millisecond that has begun, nothing. */

@@ -91,6 +91,8 @@ struct udp {
 	uint32_t *heads;
 	uint32_t heads_room;
 	uint32_t last, run; /* the link that was read last (index + 1), and how often in a row */
+	bool quiet;	    /* it had no more when it was asked for more */
+	bool missed;	    /* the last look found nothing */
 
 	uint8_t *buffer;
 	uint32_t start, end; /* whole records */
@@ -193,6 +195,9 @@ void stream_window(int fd, const struct transport *transport);
 int link_connected(struct udp *udp, struct link *link);
 /* Takes what peers have to say into the empty buffer. True when there is a record in it. */
 bool links_read(struct udp *udp);
+/* The same from those of which the aggregate said that they have something. */
+#define LINKS_AT_ONCE 4
+bool links_hear(struct udp *udp, const struct epoll_event *ready, int count);
 /* Sends what is left of a record. False while there is not room for all. */
 bool link_flush(struct udp *udp, struct link *link);
 /* The aggregate waits for room, or no longer. */
