@@ -16,6 +16,7 @@ usage()
 	  sanitizers  address+undefined and thread builds, valgrind
 	  dist        make distcheck
 	  vm          the integration tests again over real AF_VSOCK, in a VM
+	  newer       vsock datagrams, and UDP over AF_VSOCK on a newer kernel, in a VM
 	  nested      streams between a guest and its host, both ways, in a VM inside a VM
 	  suites      a test suite that others wrote (CPython's), over a realm; part of it over AF_VSOCK with vm
 
@@ -34,12 +35,12 @@ while [ $# -gt 0 ]; do
 	--no-install) install=no ;;
 	--keep) keep=yes ;;
 	-h | --help) usage; exit 0 ;;
-	build | check | cost | clang | sanitizers | dist | vm | nested | suites) steps="$steps $1" ;;
+	build | check | cost | clang | sanitizers | dist | vm | newer | nested | suites) steps="$steps $1" ;;
 	*) usage >&2; exit 2 ;;
 	esac
 	shift
 done
-: "${steps:=build check cost clang sanitizers dist suites vm nested}"
+: "${steps:=build check cost clang sanitizers dist suites vm newer nested}"
 
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 work=$(mktemp -d "${TMPDIR:-/tmp}/ip2vsock-check.XXXXXX") || exit 1
@@ -255,10 +256,12 @@ step_dist()
 	part "make distcheck" make -C "$work/gcc" distcheck
 }
 
-# What lies below the current directory is all that the VM sees of this machine's /tmp.
+# What lies below the current directory is all that the VM sees of this machine's /tmp. vm_options: of tests/vm/run.
+vm_options=""
 in_vm()
 {
-	cd "$work" && sh "$work/src/tests/vm/run" -t 3600 -w "$work/gcc/tests" -e IP2VSOCK_TEST_VSOCK=yes -e ROADS=vsock -e CI="${CI:-}" \
+	# shellcheck disable=SC2086 # a list of words
+	cd "$work" && sh "$work/src/tests/vm/run" -t 3600 $vm_options -w "$work/gcc/tests" -e IP2VSOCK_TEST_VSOCK=yes -e ROADS=vsock -e CI="${CI:-}" \
 		-e IP2VSOCK="$work/gcc/tests/ip2vsock" -e programs="$work/gcc/tests/programs" -e srcdir="$work/src" \
 		-e builddir="$work/gcc" -- "$@"
 }
@@ -270,6 +273,24 @@ step_vm()
 	part "VM: suite of CPython" in_vm env \
 		UNITS='test_(epoll|select|poll|socketserver|asynchat|httplib|ftplib|socket)|test_asyncio[.]test_s(ock_lowlevel|treams|erver)' \
 		sh "$work/src/tests/suites/cpython.sh"
+}
+
+# Linux as it will be. Where no such kernel is to be had this is said, also where nothing may be skipped: what can be
+# reached from here is not what is tested.
+newer=bookworm-backports
+step_newer()
+{
+	vm_options=--vmci
+	part "VM: the kernel's own datagrams" in_vm sh "$work/src/tests/vm/datagrams.sh"
+	if sh "$work/src/tests/vm/kernel" "$newer" >"$work/newer.log" 2>&1; then
+		vm_options="-k $newer"
+		part "VM, newer kernel: vsock, UDP" in_vm sh "$work/src/tests/run/all" -k '^(vsock|udp_.*)$'
+		vm_options="-k $newer --vmci"
+		part "VM, newer kernel: own datagrams" in_vm sh "$work/src/tests/vm/datagrams.sh"
+	else
+		printf '%-34s left out: %s\n' "VM, newer kernel" "$(tail -n 1 "$work/newer.log")"
+	fi
+	vm_options=""
 }
 
 step_nested()
@@ -297,7 +318,7 @@ in_background()
 	failed=0
 	skipped=0
 	for step in $steps; do
-		case $step in vm | nested) "step_$step" ;; esac
+		case $step in vm | newer | nested) "step_$step" ;; esac
 	done
 	echo "$passed $failed $skipped" >"$work/background.counts"
 }
@@ -306,13 +327,13 @@ in_background()
 step_build
 background=""
 case " $steps " in
-*' vm '* | *' nested '*)
+*' vm '* | *' newer '* | *' nested '*)
 	in_background >"$work/background.out" 2>&1 &
 	background=$!
 	;;
 esac
 for step in $steps; do
-	case $step in build | vm | nested) ;; *) "step_$step" ;; esac
+	case $step in build | vm | newer | nested) ;; *) "step_$step" ;; esac
 done
 if [ -n "$background" ]; then
 	wait "$background"

@@ -5,6 +5,7 @@
 #include "preload/retarget.h"
 #include "preload/socket.h"
 #include "preload/udp_control.h"
+#include "preload/udp_native.h"
 #include "preload/udp_state.h"
 #include "preload/wait.h"
 
@@ -268,7 +269,7 @@ static void socket_init(struct udp *udp, int fd, const struct socket_state *stat
 
 	/* The lock may be waited for by a thread that saw the last socket of this place. */
 	memset((char *)udp + offsetof(struct udp, inherited), 0, sizeof *udp - offsetof(struct udp, inherited));
-	udp->listener = udp->aggregate = udp->more = udp->watched_as = -1;
+	udp->listener = udp->native = udp->aggregate = udp->more = udp->watched_as = -1;
 	udp->pid = getpid();
 	udp->family = state->family;
 	REAL(getsockopt)(fd, SOL_SOCKET, SO_COOKIE, &udp->cookie, &size);
@@ -335,6 +336,7 @@ static void socket_inherit(struct udp *udp)
 	udp->more_set = false;
 	if (aggregate_make(udp) < 0)
 		return;
+	native_join(udp, udp->native); /* one socket for both, as UDP has it */
 	if (udp->listener >= 0)
 		REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, udp->listener, &(struct epoll_event){.events = EPOLLIN});
 	for (int fd = 0; udp->watched && fd < (int)hint_top; fd++)
@@ -346,6 +348,7 @@ static void socket_close(struct udp *udp)
 {
 	links_close(udp, false);
 	descriptor_close(&udp->listener);
+	descriptor_close(&udp->native);
 	descriptor_close(&udp->more);
 	udp_watch_end(udp);
 	descriptor_close(&udp->aggregate);

@@ -2,14 +2,15 @@
 /* bind, connect and shutdown of UDP sockets with mapped addresses, and the names they show. */
 #include "preload/log.h"
 #include "preload/socket.h"
-#include "preload/udp_state.h"
+#include "preload/udp_native.h"
 
 #include <errno.h>
 #include <string.h>
 
 /* --- listeners */
 
-static int listener_make(const struct endpoint *to)
+/* *native becomes the socket for the kernel's own datagrams, or -1. A stranger who has their port has the port. */
+static int listener_make(const struct endpoint *to, int *native)
 {
 	const struct transport *transport = settings()->transport;
 	struct endpoint at = {to->cid, dgram_carrier_port(to->port)};
@@ -18,20 +19,22 @@ static int listener_make(const struct endpoint *to)
 	if (fd < 0)
 		return fail(error_of_socket(errno));
 	stream_window(fd, transport);
-	if (bind_endpoint(fd, transport, &at) == 0 && REAL(listen)(fd, INT32_MAX) == 0)
-		return descriptor_keep(fd);
+	if (bind_endpoint(fd, transport, &at) == 0 && REAL(listen)(fd, INT32_MAX) == 0) {
+		if (!native || (*native = native_open(to)) >= 0 || errno != EADDRINUSE)
+			return descriptor_keep(fd);
+	}
 	error = errno;
 	SYSTEM(close, fd);
 	return fail(error);
 }
 
-static int listener_make_anywhere(struct endpoint *to)
+static int listener_make_anywhere(struct endpoint *to, int *native)
 {
 	int fd = -1;
 
 	for (int i = 0; i < 64 && fd < 0; i++) {
 		to->port = port_next();
-		fd = listener_make(to);
+		fd = listener_make(to, native);
 		if (fd < 0 && errno != EADDRINUSE)
 			return -1;
 		if (i % 4 == 3)
@@ -62,7 +65,7 @@ static bool addresses_clash(const struct mark *a, const struct mark *b)
  * one that came first serves all clients, and the other waits where nobody comes. Sockets that share
  * (SO_REUSEPORT, or SO_REUSEADDR as UDP has it) accept from one listener.
  */
-static int listener_beside(struct udp *udp, int fd, const struct mark *mark, const struct endpoint *to)
+static int listener_beside(struct udp *udp, int fd, const struct mark *mark, const struct endpoint *to, int *native)
 {
 	bool shared = is_shared(fd), beside = false;
 	int listener = -1;
@@ -79,9 +82,12 @@ static int listener_beside(struct udp *udp, int fd, const struct mark *mark, con
 		beside |= same && !clash;
 		if (clash && shared && is_shared(number)) {
 			listener = REAL(fcntl)(other->listener, F_DUPFD_CLOEXEC, udp_table->high);
+			if (listener >= 0 && other->native >= 0)
+				*native = REAL(fcntl)(other->native, F_DUPFD_CLOEXEC, udp_table->high);
 			if (listener >= 0 && other->connected) {
 				SYSTEM(close, other->listener);
 				other->listener = -1;
+				native_leave(other);
 			}
 		}
 		udp_unlock(other);
@@ -90,21 +96,30 @@ static int listener_beside(struct udp *udp, int fd, const struct mark *mark, con
 	}
 	if (listener >= 0)
 		return listener;
-	return beside ? listener_make_anywhere(&(struct endpoint){.cid = to->cid}) : fail(EADDRINUSE);
+	return beside ? listener_make_anywhere(&(struct endpoint){.cid = to->cid}, NULL) : fail(EADDRINUSE);
+}
+
+static void listener_join(struct udp *udp, int listener, int native, const struct endpoint *to)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	udp->listener = listener;
+	udp->local = *to;
+	udp->bound = true;
+	REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, listener, &event);
+	native_join(udp, native);
 }
 
 int udp_listen(struct udp *udp, struct endpoint *to)
 {
-	struct epoll_event event = {.events = EPOLLIN};
+	int native = -1, listener = to->port == VMADDR_PORT_ANY ? listener_make_anywhere(to, &native)
+								  : listener_make(to, &native);
 
-	udp->listener = to->port == VMADDR_PORT_ANY ? listener_make_anywhere(to) : listener_make(to);
-	if (udp->listener < 0)
+	if (listener < 0)
 		return -1;
-	udp->local = *to;
-	udp->bound = true;
+	listener_join(udp, listener, native, to);
 	if (udp->mark.addr.port == 0)
 		udp->mark.addr.port = port_show(to->port);
-	REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, udp->listener, &event);
 	return 0;
 }
 
@@ -137,10 +152,9 @@ static int family_check(const struct socket_state *state, const struct ip_addr *
 /* With the lock, which is not held while other sockets are looked at. */
 static int bind_locked(struct udp *udp, int fd, const struct ip_addr *addr, const struct target *target)
 {
-	struct epoll_event event = {.events = EPOLLIN};
 	struct mark unbound = udp->mark, mark;
 	struct endpoint to = target->to;
-	int listener;
+	int listener, native = -1;
 
 	if (udp->bound)
 		return fail(EINVAL);
@@ -150,14 +164,11 @@ static int bind_locked(struct udp *udp, int fd, const struct ip_addr *addr, cons
 	if (errno == EADDRINUSE) {
 		mark = udp->mark;
 		udp_unlock(udp);
-		listener = listener_beside(udp, fd, &mark, &to);
+		listener = listener_beside(udp, fd, &mark, &to, &native);
 		if (!udp_lock(udp))
 			return fail(EBADF);
 		if (listener >= 0) {
-			udp->listener = listener;
-			udp->local = to;
-			udp->bound = true;
-			REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, listener, &event);
+			listener_join(udp, listener, native, &to);
 			return 0;
 		}
 	}
@@ -229,6 +240,7 @@ static int connect_locked(struct udp *udp, int fd, const struct ip_addr *addr, c
 	if (udp->bound_by_program && is_peer_linked(udp, addr) && udp->listener >= 0) {
 		SYSTEM(close, udp->listener);
 		udp->listener = -1;
+		native_leave(udp);
 	}
 	return 0;
 }

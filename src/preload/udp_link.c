@@ -2,7 +2,7 @@
 /* Links: the peers of a UDP socket, found by address, and the connections that carry datagrams to and from them. */
 #include "preload/log.h"
 #include "preload/socket.h"
-#include "preload/udp_state.h"
+#include "preload/udp_native.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -555,16 +555,24 @@ static bool buffer_ready(struct udp *udp)
 	return udp->buffer;
 }
 
+static bool member_read(struct udp *udp, uint32_t number)
+{
+	switch (number) {
+	case 0:
+		return listener_accept(udp);
+	case MEMBER_NATIVE:
+		return native_receive(udp);
+	default:
+		return number <= udp->links_used && link_read(udp, &udp->links[number - 1]);
+	}
+}
+
 bool links_hear(struct udp *udp, const struct epoll_event *ready, int count)
 {
 	bool found = false;
 
-	for (int i = 0; i < count && !found && buffer_ready(udp); i++) {
-		uint32_t number = ready[i].data.u32;
-
-		if (number != UINT32_MAX && number <= udp->links_used)
-			found = number ? link_read(udp, &udp->links[number - 1]) : listener_accept(udp);
-	}
+	for (int i = 0; i < count && !found && buffer_ready(udp); i++)
+		found = member_read(udp, ready[i].data.u32);
 	udp->missed = !found;
 	return found;
 }
@@ -588,7 +596,7 @@ bool links_read(struct udp *udp)
 		return false;
 	if (last && udp->run < RUN_MOST && (!udp->quiet || udp->missed)) {
 		udp->run++;
-		if (link_read(udp, &udp->links[last - 1])) {
+		if (member_read(udp, last)) {
 			udp->missed = false;
 			return true;
 		}

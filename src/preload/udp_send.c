@@ -3,7 +3,7 @@
 #include "preload/hooks.h"
 #include "preload/log.h"
 #include "preload/socket.h"
-#include "preload/udp_state.h"
+#include "preload/udp_native.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -202,6 +202,21 @@ static bool room_wait(struct udp *udp, const struct datagram *datagram, int64_t 
 	return udp_lock(udp);
 }
 
+/* By the kernel's own datagrams, where there is no link. Whoever is spoken to is known, and may answer. */
+static enum native_sent unlinked_send(struct udp *udp, const struct datagram *datagram)
+{
+	struct link *link;
+
+	if (udp->native < 0)
+		return NATIVE_NONE;
+	link = link_find(udp, datagram->addr);
+	if (link && link->state != LINK_KNOWN)
+		return NATIVE_NONE;
+	if (!link)
+		link_add(udp, datagram->addr, &datagram->to);
+	return native_send(udp, &datagram->to, datagram->parts, datagram->count);
+}
+
 int datagram_send(struct udp *udp, const struct datagram *datagram, bool *gone)
 {
 	int64_t until = 0;
@@ -209,9 +224,13 @@ int datagram_send(struct udp *udp, const struct datagram *datagram, bool *gone)
 	int why;
 
 	for (;;) {
-		struct link *link = link_ready(udp, datagram, &why);
+		enum native_sent native = unlinked_send(udp, datagram);
+		struct link *link;
 		enum sent sent;
 
+		if (native != NATIVE_NONE)
+			return native == NATIVE_SENT ? 0 : -1;
+		link = link_ready(udp, datagram, &why);
 		if (!link) {
 			*gone = why == EBADF;
 			if (!*gone)

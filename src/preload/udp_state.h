@@ -75,7 +75,7 @@ struct udp {
 	uint64_t cookie; /* SO_COOKIE, socket(7) */
 	sa_family_t family;
 	int error; /* waits to be told */
-	int listener, aggregate, more;
+	int listener, native, aggregate, more; /* native: the kernel's own datagrams, where it has them */
 	int watched_as;		 /* the number of the program's that the aggregate is registered for, or -1 */
 	struct bytes companions; /* its duplicates, for other numbers */
 	bool more_set;

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The kernel's own vsock datagrams: VMCI's, on VMware's machines and, for what is local, wherever it is loaded. */
+#include "preload/udp_native.h"
+
+#include "preload/socket.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+
+/* So many datagrams of strangers, or too large, are passed over at once. */
+#define STRANGERS_MOST 64
+
+/* Whether there is a transport for them does not change while a program runs, as good as never. */
+static bool native_missing;
+
+int native_open(const struct endpoint *at)
+{
+	const struct transport *transport = settings()->transport;
+	int fd, error;
+
+	/* What is sent to CID 1 never is a datagram of VMCI, and whoever listens there wants nothing from elsewhere. */
+	if (transport != &transport_vsock || at->cid == VMADDR_CID_LOCAL ||
+	    __atomic_load_n(&native_missing, __ATOMIC_RELAXED))
+		return fail(EOPNOTSUPP);
+	fd = REAL(socket)(AF_VSOCK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		if (errno == ENODEV || errno == ESOCKTNOSUPPORT || errno == EAFNOSUPPORT)
+			__atomic_store_n(&native_missing, true, __ATOMIC_RELAXED);
+		return -1;
+	}
+	if (bind_endpoint(fd, transport, at) == 0)
+		return descriptor_keep(fd);
+	error = errno;
+	SYSTEM(close, fd);
+	return fail(error);
+}
+
+void native_join(struct udp *udp, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = MEMBER_NATIVE};
+
+	udp->native = fd;
+	if (fd >= 0)
+		REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, fd, &event);
+}
+
+void native_leave(struct udp *udp)
+{
+	if (udp->native >= 0)
+		SYSTEM(close, udp->native);
+	udp->native = -1;
+	if (udp->last == MEMBER_NATIVE)
+		udp->last = 0;
+}
+
+enum native_sent native_send(const struct udp *udp, const struct endpoint *to, const struct iovec *parts, size_t count)
+{
+	struct sockaddr_vm vm = {.svm_family = AF_VSOCK, .svm_cid = to->cid, .svm_port = to->port};
+	struct msghdr message = {.msg_name = &vm, .msg_namelen = sizeof vm,
+				 .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = count};
+
+	if (udp->native < 0)
+		return NATIVE_NONE;
+	if (SYSTEM(sendmsg, udp->native, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return NATIVE_SENT;
+	switch (errno) {
+	case EFAULT:
+		return NATIVE_WRONG;
+	case ENOMEM: /* its queue is full (vmci_datagram_send, seen on Linux 6.12) */
+	case ENOBUFS:
+	case EAGAIN:
+		return NATIVE_SENT;
+	default: /* EHOSTUNREACH: no such port; EINVAL: no such CID; EPERM: not from this machine */
+		return NATIVE_NONE;
+	}
+}
+
+static bool endpoint_is(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->cid == b->cid && a->port == b->port;
+}
+
+/* Where the program sent to an address of several that lead to one endpoint, answers come from that address. */
+static struct link *link_of_endpoint(struct udp *udp, const struct endpoint *from)
+{
+	for (uint32_t i = 0; i < udp->links_used; i++) {
+		struct link *link = &udp->links[i];
+
+		if (link->state != LINK_FREE && link->state != LINK_GREETING && endpoint_is(&link->to, from))
+			return link;
+	}
+	return NULL;
+}
+
+/* Who is shown as the sender. Known from then on, so that answers find their way. */
+static void sender_show(struct udp *udp, const struct endpoint *from, struct ip_addr *out)
+{
+	struct link *link;
+
+	if (udp->connected && endpoint_is(&udp->peer_to, from)) {
+		*out = udp->peer;
+		return;
+	}
+	show_peer(from, &udp->mark, out);
+	link = link_find(udp, out);
+	if (link && endpoint_is(&link->to, from))
+		return;
+	link = link_of_endpoint(udp, from);
+	if (!link && !(link = link_add(udp, out, from)))
+		return;
+	*out = link->peer;
+}
+
+bool native_receive(struct udp *udp)
+{
+	for (int i = 0; i < STRANGERS_MOST; i++) {
+		struct sockaddr_vm vm = {0};
+		socklen_t len = sizeof vm;
+		struct endpoint from;
+		ssize_t got = SYSTEM(recvfrom, udp->native, udp->buffer + DGRAM_PREFIX_SIZE,
+				     UDP_BUFFER - DGRAM_PREFIX_SIZE, MSG_DONTWAIT, &vm, &len);
+
+		if (got < 0)
+			return false;
+		from = (struct endpoint){vm.svm_cid, vm.svm_port};
+		if (got > DGRAM_MOST || (udp->connected && !endpoint_is(&udp->peer_to, &from)))
+			continue;
+		sender_show(udp, &from, &udp->from);
+		dgram_prefix_write((size_t)got, udp->buffer);
+		udp->start = 0;
+		udp->end = (uint32_t)got + DGRAM_PREFIX_SIZE;
+		udp->last = MEMBER_NATIVE;
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Inside a test VM with vsock datagrams (run --vmci): UDP programs and programs of AF_VSOCK talk to each other, and UDP
+# programs among themselves, without any connection. The environment is that of tests/run/lib.sh.
+# shellcheck source=tests/run/lib.sh
+. "$(dirname "$0")/../run/lib.sh"
+
+case " $ROADS " in
+*' vsock '*) ;;
+*) skip_all "the road vsock is not asked for" ;;
+esac
+grep -q '^vmw_vsock_vmci_transport ' /proc/modules || skip_all "no vmw_vsock_vmci_transport"
+
+cat >"$map" <<'END'
+host    10.0.0.2 2
+connect udp 10.0.0.3:* vsock local:*
+connect udp 10.0.1.0/24:* vsock host:*
+listen  udp *:* vsock any:*
+END
+
+# started LOG ROAD KIND PORT COUNT: a server that answers COUNT datagrams.
+started() {
+	start "$1" "$2" "$programs/datagrams" "$3" answer "$4" "$5"
+	wait_for 20 grep -q ready "$work/$1" || fail "$1 is ready" "$(cat "$work/$1")"
+}
+
+streams() {
+	ss -H -a --vsock | awk '/^v_str *LISTEN/ { listeners++ } /^v_str *ESTAB/ { connections++ }
+		END { print listeners + 0, "listeners,", connections + 0, "connections" }'
+}
+
+heard() { # FROM
+	for size in 5 5 0 0 1400 1400 65507 65507; do
+		echo "$size bytes, good, from $1"
+	done
+}
+served() { # FROM
+	echo ready
+	heard "$1"
+}
+
+echo "# $(uname -r)"
+started native plain vsock 7000 8
+is "$(over vsock "$programs/datagrams" udp ask 10.0.0.2 7000)" "$(heard 10.0.0.2:7000)" "a UDP client asks a program of AF_VSOCK"
+is "$(cat "$work/native")" "$(served 'CID 2')" "which hears it from CID 2"
+
+started udp vsock udp 7001 8
+is "$(over plain "$programs/datagrams" vsock ask 2 7001)" "$(heard 'CID 2:7001')" "a program of AF_VSOCK asks a UDP server"
+is "$(cat "$work/udp")" "$(served 10.0.0.2)" "which hears it from the host's address"
+
+started both vsock udp 7002 9
+is "$(over vsock "$programs/datagrams" udp ask 10.0.0.2 7002)" "$(heard 10.0.0.2:7002)" "a UDP client asks a UDP server"
+is "$(streams)" '1 listeners, 0 connections' "without a connection"
+over plain "$programs/datagrams" vsock ask 2 7002 >/dev/null 2>&1 &
+wait_for 20 process_is_gone "$server"
+is "$(sed -n '$p' "$work/both")" '5 bytes, good, from 10.0.0.2' "and a stranger the same server"
+
+started range vsock udp 7003 8
+is "$(over vsock "$programs/datagrams" udp ask 10.0.1.77 7003)" "$(heard 10.0.1.77:7003)" \
+	"one address of many: it is the one that answers"
+
+started link vsock udp 7004 9
+is "$(over vsock "$programs/datagrams" udp ask 10.0.0.3 7004)" "$(heard 10.0.0.3:7004)" \
+	"a CID without datagrams: by a connection"
+
+is "$(over plain "$programs/datagrams" udp call 127.0.0.1 7999)" 'recvfrom: ECONNREFUSED' "nobody there, on plain UDP"
+is "$(over vsock "$programs/datagrams" udp call 10.0.0.2 7999)" 'recvfrom: ECONNREFUSED' "nobody there"
+
+start taken plain "$programs/datagrams" vsock take 7005
+wait_for 20 grep -q ready "$work/taken"
+is "$(over vsock "$programs/datagrams" udp take 7005)" 'bind: EADDRINUSE' "a port that a program of AF_VSOCK has"
+finish
