@@ -9,9 +9,10 @@ need socat nc memcached nginx haproxy rsyslogd dnsmasq dig curl /usr/bin/python3
 echo 'listen udp *:* vsock any:*' >>"$map"
 mkdir tmp
 
-# What socat hears of PORT in answer to WORD, within some seconds.
+# What socat hears of PORT in answer to WORD. It always waits for so many seconds, as UDP knows no end.
+socat_patience=$((SCALE > 1 ? 5 : 1))
 socat_ask() { # PORT WORD
-	echo "$2" | over "$road" socat -t $((2 * SCALE)) - "UDP:$host:$1" 2>&1
+	echo "$2" | over "$road" socat -t "$socat_patience" - "UDP:$host:$1" 2>&1
 }
 
 socat_answers() { # PORT
@@ -31,7 +32,7 @@ socats() {
 			socat_ask "$port" "word $i" >"socat.$i" &
 			socat_pids="$socat_pids $!"
 			# What comes in before the listener is connected to another peer goes to that child, and is lost.
-			[ $kind = RECVFROM ] || wait $!
+			[ $kind = RECVFROM ] || wait "$!"
 		done
 		for i in $socat_pids; do
 			wait "$i"
