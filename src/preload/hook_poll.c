@@ -1,28 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* poll and ppoll, where a UDP socket of ours may be in the array; and epoll_ctl: a registration made before the socket is retargeted must move along. */
+/* poll and ppoll, where a UDP socket of ours may be in the array. */
 #include "preload/hooks.h"
 #include "preload/hot.h"
 #include "preload/real.h"
-#include "preload/remember.h"
-#include "preload/udp.h"
 #include "preload/wait.h"
-
-static __attribute__((noinline)) int followed(int epfd, int op, int fd, struct epoll_event *event)
-{
-	struct udp *udp = udp_here(fd);
-	int result = udp ? udp_watch(udp, epfd, op, fd, event) : REAL(epoll_ctl)(epfd, op, fd, event);
-
-	if (result == 0 && hint_get(fd) & HINT_PENDING)
-		epoll_note_follow(epfd, op, fd, event);
-	return result;
-}
-
-HOOK int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
-{
-	__typeof__(epoll_ctl) *real = REAL_BOUND(epoll_ctl);
-
-	return real && !udp_get(fd) && !(hint_get(fd) & HINT_PENDING) ? real(epfd, op, fd, event) : followed(epfd, op, fd, event);
-}
 
 HOOK int poll(struct pollfd *fds, nfds_t count, int timeout);
 HOOK int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);

@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
 
 #include "ip2vsock/addr.h"
 
@@ -25,6 +26,7 @@ int __recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags, st
 ssize_t __read_chk(int fd, void *data, size_t size, size_t room);
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
 int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t room);
+int epoll_pwait2(int epfd, struct epoll_event *events, int most, const struct timespec *timeout, const sigset_t *mask);
 ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags,
 		       struct sockaddr *restrict from, socklen_t *restrict len);

@@ -43,9 +43,12 @@ struct hot_calls hot_calls = {
 #undef CALL
 };
 
+/* As in real.c one that a libc may lack waits for its caller. */
 void hot_bind_all(void)
 {
-#define CALL(type, name, parameters, arguments) hot_find(HOT_##name, (void *)name##_first);
+#define CALL(type, name, parameters, arguments)   \
+	if (hot_index[HOT_##name] != REAL_epoll_pwait2) \
+		hot_find(HOT_##name, (void *)name##_first);
 	HOT_CALLS(CALL)
 #undef CALL
 }

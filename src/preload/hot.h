@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -29,6 +30,13 @@
 	CALL(int, pselect, (int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,          \
 			    const struct timespec *restrict timeout, const sigset_t *restrict mask),                \
 	     (count, in, out, except, timeout, mask))
+#define HOT_EPOLL_CALLS(CALL)                                                                                       \
+	CALL(int, epoll_wait, (int epfd, struct epoll_event *events, int most, int timeout),                        \
+	     (epfd, events, most, timeout))                                                                         \
+	CALL(int, epoll_pwait, (int epfd, struct epoll_event *events, int most, int timeout, const sigset_t *mask), \
+	     (epfd, events, most, timeout, mask))                                                                   \
+	CALL(int, epoll_pwait2, (int epfd, struct epoll_event *events, int most, const struct timespec *timeout,    \
+				 const sigset_t *mask), (epfd, events, most, timeout, mask))
 #define HOT_BYTE_CALLS(CALL)                                                                                        \
 	CALL(ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))                                    \
 	CALL(ssize_t, readv, (int fd, const struct iovec *parts, int count), (fd, parts, count))                    \
@@ -38,7 +46,7 @@
 #define HOT_MESSAGE_CALLS(CALL)                                                                                     \
 	CALL(ssize_t, recv, (int fd, void *data, size_t size, int flags), (fd, data, size, flags))                  \
 	CALL(ssize_t, send, (int fd, const void *data, size_t size, int flags), (fd, data, size, flags))
-#define HOT_WAIT_CALLS(CALL) HOT_POLL_CALLS(CALL) HOT_SELECT_CALLS(CALL)
+#define HOT_WAIT_CALLS(CALL) HOT_POLL_CALLS(CALL) HOT_SELECT_CALLS(CALL) HOT_EPOLL_CALLS(CALL)
 #define HOT_CALLS(CALL) HOT_WAIT_CALLS(CALL) HOT_BYTE_CALLS(CALL) HOT_MESSAGE_CALLS(CALL)
 
 struct hot_calls {

@@ -46,12 +46,12 @@ void *real_bind(enum real_index index)
 	return call;
 }
 
-/* glibc does not have __recvmmsg64 where time is 64 bits wide anyway, and dlsym calls malloc to say that a name is
- * missing: it waits for its caller. */
+/* glibc does not have __recvmmsg64 where time is 64 bits wide anyway, nor epoll_pwait2 before 2.35, and dlsym calls
+ * malloc to say that a name is missing: these wait for their callers. */
 void real_bind_all(void)
 {
 	for (unsigned i = 0; i < REAL_COUNT; i++)
-		if (i == REAL___recvmmsg64)
+		if (i == REAL___recvmmsg64 || i == REAL_epoll_pwait2)
 			continue;
 		else if (!__atomic_load_n((void **)&real_calls + i, __ATOMIC_RELAXED))
 			real_bind(i);

@@ -415,7 +415,7 @@ void udp_tell(struct udp *udp)
 {
 	bool event = udp->error || udp->shut & SHUT_READ;
 
-	if (udp->watched || udp->more_set || event || __atomic_load_n(&udp->waiting, __ATOMIC_RELAXED))
+	if (udp->level || udp->more_set || event || __atomic_load_n(&udp->waiting, __ATOMIC_RELAXED))
 		more_set(udp, event || udp->start < udp->end);
 }
 

@@ -108,6 +108,9 @@ int udp_events(struct udp *udp, int fd);
 /* epoll_ctl(2) for fd, a number of the socket: its aggregate is registered beside it. */
 int udp_watch(struct udp *udp, int epfd, int op, int fd, struct epoll_event *event);
 
+/* Takes those out of the events of an instance that are of an aggregate and for nothing; returns how many are left. */
+int udp_watched(int epfd, struct epoll_event *events, int count);
+
 /* --- numbers */
 
 /* fd is about to be closed, or to become something else. The last number of a socket closes all that is beside it. False

@@ -299,9 +299,12 @@ static bool stream_name(int fd, const struct transport *transport)
 	return false;
 }
 
+/* The end is told apart from data, see links_have_data(). */
+#define LINK_EVENTS (EPOLLIN | EPOLLRDHUP)
+
 void link_watch(struct udp *udp, struct link *link, bool writing)
 {
-	struct epoll_event event = {.events = writing ? EPOLLIN | EPOLLOUT : EPOLLIN,
+	struct epoll_event event = {.events = LINK_EVENTS | (writing ? EPOLLOUT : 0),
 				    .data.u32 = number_of(udp, link)};
 
 	if (writing == link->writing)
@@ -312,7 +315,7 @@ void link_watch(struct udp *udp, struct link *link, bool writing)
 
 static bool link_join(struct udp *udp, struct link *link, int fd, bool writing)
 {
-	struct epoll_event event = {.events = writing ? EPOLLIN | EPOLLOUT : EPOLLIN,
+	struct epoll_event event = {.events = LINK_EVENTS | (writing ? EPOLLOUT : 0),
 				    .data.u32 = number_of(udp, link)};
 
 	link->fd = fd;
@@ -502,6 +505,7 @@ static bool link_read(struct udp *udp, struct link *link)
 	got = SYSTEM(recvfrom, link->fd, udp->buffer + have, UDP_BUFFER - have, MSG_DONTWAIT, NULL, NULL);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM))
 		return false;
+	udp->stirred++;
 	if (got > 0) {
 		link->recent = true;
 		udp->last = number_of(udp, link);
@@ -606,6 +610,7 @@ bool links_read(struct udp *udp)
 	for (int i = 0; i < LOOKS_MOST && !found; i++) {
 		int count = (int)SYSTEM(epoll_pwait, udp->aggregate, ready, LINKS_AT_ONCE, 0, NULL, 8);
 
+		udp->stirred += count > 0;
 		if (count <= 0 || (count == 1 && ready[0].data.u32 == UINT32_MAX))
 			break;
 		found = links_hear(udp, ready, count);
@@ -614,4 +619,20 @@ bool links_read(struct udp *udp)
 		udp->quiet = false;
 	udp->missed = !found;
 	return found;
+}
+
+bool links_have_data(const struct udp *udp)
+{
+	struct epoll_event ready[LINKS_AT_ONCE];
+	long count = SYSTEM(epoll_pwait, udp->aggregate, ready, LINKS_AT_ONCE, 0, NULL, 8);
+
+	for (long i = 0; i < count; i++) {
+		uint32_t number = ready[i].data.u32;
+
+		if (ready[i].events != EPOLLIN || number == 0 || number == UINT32_MAX)
+			continue;
+		if (number == MEMBER_NATIVE || udp->links[number - 1].state == LINK_OPEN)
+			return true;
+	}
+	return false;
 }

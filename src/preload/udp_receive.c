@@ -176,7 +176,7 @@ static int receive_wait(struct wait *wait, int fd, int64_t until)
 	if (wait->inet)
 		got = REAL(ppoll)(fds, 2, until ? &time : NULL, NULL);
 	else
-		got = wait->ready = epoll_wait(wait->aggregate, wait->links, LINKS_AT_ONCE, left > INT_MAX ? INT_MAX : (int)left);
+		got = wait->ready = REAL(epoll_wait)(wait->aggregate, wait->links, LINKS_AT_ONCE, left > INT_MAX ? INT_MAX : (int)left);
 	if (got == 0)
 		return fail(EAGAIN);
 	if (got > 0)

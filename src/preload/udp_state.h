@@ -67,6 +67,7 @@ struct udp {
 	bool live;
 	bool inherited; /* by fork, and not used since */
 	bool watched;	/* in an epoll instance of the program */
+	bool level;	/* and not only for edges: it is told for as long as something is there */
 	bool inet;	/* the kernel's socket may have something, too */
 	bool bound, bound_by_program, connected, turn;
 	uint8_t shut; /* enum shut */
@@ -77,7 +78,8 @@ struct udp {
 	int error; /* waits to be told */
 	int listener, native, aggregate, more; /* native: the kernel's own datagrams, where it has them */
 	int watched_as;		 /* the number of the program's that the aggregate is registered for, or -1 */
-	struct bytes companions; /* its duplicates, for other numbers */
+	struct bytes watches;	 /* of struct watch */
+	uint32_t stirred;	 /* how often something came of a link */
 	bool more_set;
 	unsigned control; /* udp_control_ask() */
 	int64_t receive_limit; /* ms, 0 none */
@@ -198,6 +200,8 @@ bool links_read(struct udp *udp);
 /* The same from those of which the aggregate said that they have something. */
 #define LINKS_AT_ONCE 4
 bool links_hear(struct udp *udp, const struct epoll_event *ready, int count);
+/* True when a peer surely has sent something. Reads nothing. */
+bool links_have_data(const struct udp *udp);
 /* Sends what is left of a record. False while there is not room for all. */
 bool link_flush(struct udp *udp, struct link *link);
 /* The aggregate waits for room, or no longer. */

@@ -47,6 +47,14 @@ static void call_select(void)
 		abort();
 }
 
+static void call_epoll_wait(void)
+{
+	struct epoll_event event;
+
+	if (epoll_wait(epoll_fd, &event, 1, 0) != 0)
+		abort();
+}
+
 static void call_send(void)
 {
 	char byte;
@@ -173,6 +181,7 @@ static const struct {
 	{"write", call_write},
 	{"poll", call_poll},
 	{"select", call_select},
+	{"epoll_wait", call_epoll_wait},
 	{"send", call_send},
 	{"recv", call_recv},
 	{"recv-nothing", call_recv_nothing},

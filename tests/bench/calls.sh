@@ -33,7 +33,7 @@ socket=0
 for call in $(bench/calls); do
 	added=$(($(each "$library" "$call") - $(each '' "$call")))
 	case $call in
-	read | write | poll | select) most=1 ;;
+	read | write | poll | select | epoll_wait) most=1 ;;
 	send | recv) added=$((added - 1)) most=8 ;; # a read or a write is counted with it
 	sendto | recvfrom) added=$((added - 1)) most=40 ;;
 	sendmsg | recvmsg) added=$((added - 1)) most=60 ;;
