@@ -105,7 +105,7 @@ size_t udp_segment(const struct udp *udp, const struct msghdr *message)
 		return size;
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(all); cmsg; cmsg = CMSG_NXTHDR(all, cmsg))
 		if (cmsg->cmsg_level == SOL_UDP && cmsg->cmsg_type == UDP_SEGMENT &&
-		    cmsg->cmsg_len == CMSG_LEN(sizeof size))
+		    (uint32_t)cmsg->cmsg_len == CMSG_LEN(sizeof size))
 			memcpy(&size, CMSG_DATA(cmsg), sizeof size);
 	return size;
 }

@@ -186,14 +186,15 @@ static int receive_wait(struct wait *wait, int fd, int64_t until)
 	return errno == EINTR && !until && handlers_restart() ? 0 : -1;
 }
 
-ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags)
+ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *given, int flags)
 {
+	struct msghdr plain = message_plain(given), *message = &plain;
 	int64_t until = 0;
 	int saved = errno, error;
 	struct wait wait;
 
 	if (flags & MSG_ERRQUEUE)
-		return REAL(recvmsg)(fd, message, flags);
+		return REAL(recvmsg)(fd, given, flags);
 	if (message->msg_iovlen > IOV_MAX)
 		return fail(EMSGSIZE);
 	wait.counted = false;
@@ -201,8 +202,10 @@ ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *message, int flags)
 	for (;;) {
 		ssize_t got = receive_now(udp, fd, message, flags, &wait);
 
-		if (got >= 0)
+		if (got >= 0) {
+			*given = plain;
 			errno = saved;
+		}
 		if (!wait.counted)
 			return got;
 		if (wait.limit && !until)

@@ -396,8 +396,9 @@ static bool send_to_new(int fd, struct datagram *datagram, const struct msghdr *
 	return true;
 }
 
-bool udp_send(int fd, const struct msghdr *message, int flags, ssize_t *sent)
+bool udp_send(int fd, const struct msghdr *given, int flags, ssize_t *sent)
 {
+	const struct msghdr plain = message_plain(given), *message = &plain;
 	struct datagram datagram = {.fd = fd, .flags = flags};
 	struct udp *udp = udp_get(fd);
 	struct ip_addr addr;

@@ -118,6 +118,16 @@ struct udp_table {
 	int high;	 /* descriptors of our own are at or above */
 };
 
+/* musl has lengths of 32 bits here, with padding beside them that a program need not fill. */
+static inline struct msghdr message_plain(const struct msghdr *message)
+{
+	struct msghdr plain = *message;
+
+	plain.msg_iovlen = (uint32_t)message->msg_iovlen;
+	plain.msg_controllen = (uint32_t)message->msg_controllen;
+	return plain;
+}
+
 /* --- udp.c */
 
 /* The struct of fd; a new one when it has none. NULL with ENOBUFS. */
