@@ -38,6 +38,7 @@ data 127.0.0.1 ::1
 calls 127.0.0.1 ::1
 sends 127.0.0.1 ::1
 udpwait 127.0.0.1 ::1
+udpfamilies ::1
 '
 
 differences=${DIFFERENCES:-$test_dir/differences}
@@ -52,8 +53,16 @@ next_port() {
 	[ "$port" -lt 32000 ] || port=10000
 }
 
+# Programs of datagrams have the same addresses mapped for those, which is not so for the others.
+streams=$map
+sed 's/ tcp / /' "$map" >"$work/datagrams"
+
 run_case() { # ROAD PROGRAM CASE ADDRESS
 	next_port
+	case $2 in
+	udp*) map=$work/datagrams ;;
+	*) map=$streams ;;
+	esac
 	over "$1" "$programs/$2" "$3" "$4" "$port" 127.0.0.2 </dev/null 2>&1
 	status=$?
 	[ "$status" != 124 ] || echo "no end after $((PATIENCE * SCALE)) s"
