@@ -353,13 +353,14 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 		if (!target.rule)
 			matches = decide(fd, RULE_CONNECT, addr, &state, &target);
 	}
-	if (!matches && hint_may_be_udp(fd) && udp_target(fd, addr, &state, &target))
-		matches = true;
-	if (!matches) {
+	if (!matches && !(hint_get(fd) & HINT_STREAM)) {
 		struct udp *udp = udp_get(fd);
 
-		if (udp)
+		matches = udp_target(fd, addr, &state, &target);
+		if (!matches && udp)
 			udp_disconnect(udp);
+	}
+	if (!matches) {
 		result = connect_untouched(fd, addr, sa, len);
 		if (result == 0)
 			errno = saved;

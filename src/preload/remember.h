@@ -89,14 +89,6 @@ static inline unsigned hint_settled(unsigned hint)
 	return hint & HINT_PENDING ? 0 : hint;
 }
 
-/* Of unknown history, or a UDP socket. */
-static inline bool hint_may_be_udp(int fd)
-{
-	unsigned hint = hint_get(fd);
-
-	return !hint || hint & HINT_DGRAM;
-}
-
 void hint_set(int fd, unsigned hint);
 /* For a number with a hint, `before`, which is not 0: forgets what else is known of it. */
 void hint_change(int fd, unsigned before, unsigned after);
