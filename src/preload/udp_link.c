@@ -251,6 +251,10 @@ bool link_give_up(struct udp *udp)
 			link_close(udp, link);
 			return true;
 		}
+		if (link->state == LINK_GREETING && !link->recent) { /* who connects and says nothing */
+			link_free(udp, link);
+			return true;
+		}
 		link->recent = false;
 	}
 	return false;

@@ -202,6 +202,25 @@ static bool room_wait(struct udp *udp, const struct datagram *datagram, int64_t 
 	return udp_lock(udp);
 }
 
+/* The program may not call again: a sender that may wait sees to the rest at once, else the aggregate does. */
+static void tail_send(struct udp *udp, struct link *link, const struct datagram *datagram, bool *gone)
+{
+	int64_t until = 0;
+
+	if (may_wait(datagram))
+		while (link && link->tail.have && (!until || clock_ms() < until)) {
+			if (!room_wait(udp, datagram, &until)) {
+				*gone = true;
+				return;
+			}
+			link = link_find(udp, datagram->addr);
+			if (link)
+				link_flush(udp, link);
+		}
+	if (link && link->tail.have)
+		link_watch(udp, link, true);
+}
+
 /* By the kernel's own datagrams, where there is no link. Whoever is spoken to is known, and may answer. */
 static enum native_sent unlinked_send(struct udp *udp, const struct datagram *datagram)
 {
@@ -247,10 +266,8 @@ int datagram_send(struct udp *udp, const struct datagram *datagram, bool *gone)
 			sent = SENT_DEAD;
 		if (sent == SENT) {
 			link->stalled = false;
-			if (!link->tail.have)
-				return 0;
-			/* Its last part is on its way in any case; a blocking sender sees to it at once. */
-			link_watch(udp, link, true);
+			if (link->tail.have)
+				tail_send(udp, link, datagram, gone);
 			return 0;
 		}
 		if (sent == SENT_WRONG)
@@ -334,8 +351,12 @@ static bool send_to_known(struct udp *udp, struct datagram *datagram, const stru
 	struct ip_addr peer;
 	struct link *link;
 
-	if (!udp_lock(udp))
-		return false;
+	if (!udp_lock(udp)) {
+		if (addr || !udp->connected)
+			return false;
+		*sent = parts_size(message); /* in a signal handler: lost */
+		return true;
+	}
 	if (addr) {
 		link = link_find(udp, addr);
 		if (link)
