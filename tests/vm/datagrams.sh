@@ -69,4 +69,18 @@ is "$(over vsock "$programs/datagrams" udp call 10.0.0.2 7999)" 'recvfrom: ECONN
 start taken plain "$programs/datagrams" vsock take 7005
 wait_for 20 grep -q ready "$work/taken"
 is "$(over vsock "$programs/datagrams" udp take 7005)" 'bind: EADDRINUSE' "a port that a program of AF_VSOCK has"
+
+# What they print on plain UDP they print here.
+cat >"$map" <<'END'
+connect udp 127.0.0.1:* vsock host:*
+listen  udp *:* vsock any:*
+END
+port=10000
+for program in udp udpcalls udppeers udpsizes udpwait; do
+	for case in $("$programs/$program" -l); do
+		port=$((port + 10))
+		over plain "$programs/$program" "$case" 127.0.0.1 $port 127.0.0.2 >"$work/wanted" 2>&1
+		is "$(over vsock "$programs/$program" "$case" 127.0.0.1 $port 127.0.0.2 2>&1)" "$(cat "$work/wanted")" "$program $case"
+	done
+done
 finish
