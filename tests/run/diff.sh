@@ -37,6 +37,10 @@ odd 127.0.0.1 ::1
 data 127.0.0.1 ::1
 calls 127.0.0.1 ::1
 sends 127.0.0.1 ::1
+udp 127.0.0.1 ::1
+udpcalls 127.0.0.1 ::1
+udppeers 127.0.0.1 ::1
+udpsizes 127.0.0.1 ::1
 udpwait 127.0.0.1 ::1
 udpfamilies ::1
 '
