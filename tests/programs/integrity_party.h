@@ -88,7 +88,7 @@ static bool take_and_check(int flags, uint8_t *data, size_t room, unsigned *port
 static bool peek_and_take(uint8_t *data, uint64_t *state, unsigned *port)
 {
 	struct header peeked = {0};
-	const size_t room = random_below(state, 4) ? MOST + 1 : random_below(state, 3000);
+	const size_t room = phase() != STORM || random_below(state, 4) ? MOST + 1 : random_below(state, 3000);
 	const ssize_t size = take(MSG_PEEK | MSG_DONTWAIT, (uint8_t *)&peeked, sizeof(peeked), port);
 
 	if (size < 0 || !take_and_check(MSG_DONTWAIT, data, room, port))
