@@ -286,6 +286,9 @@ void stream_window(int fd, const struct transport *transport)
 	REAL(setsockopt)(fd, transport->domain, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
 }
 
+/* So many connections of one realm need more names than there are ports: what they have above is the process's own. */
+#define NAME_PORT(pid, port) (UINT32_C(0x60000000) | ((uint32_t)(pid) & 0xfff) << 16 | (port))
+
 /* A unix socket tells its peer who it is by its name only: one that no listener has. */
 static bool stream_name(int fd, const struct transport *transport)
 {
@@ -294,11 +297,13 @@ static bool stream_name(int fd, const struct transport *transport)
 	if (transport == &transport_vsock)
 		return true;
 	for (int i = 0; i < 64; i++) {
-		from.port = (DGRAM_PORT_BITS | 1u << 16) + port_next();
+		from.port = NAME_PORT(getpid(), port_next());
 		if (bind_endpoint(fd, transport, &from) == 0)
 			return true;
 		if (errno != EADDRINUSE)
 			return false;
+		if (i % 4 == 3)
+			port_jump();
 	}
 	return false;
 }
