@@ -64,10 +64,12 @@ ssize_t hot_udp_read(int fd, void *data, size_t size)
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	struct udp *udp;
 
-	if (size && !wait_received(fd, 0))
+	if (!size || !wait_cares(fd))
+		return REAL(read)(fd, data, size);
+	if (!wait_received(fd, 0))
 		return -1;
 	udp = udp_here(fd);
-	return udp && size ? udp_receive(udp, fd, &message, 0) : REAL(read)(fd, data, size);
+	return udp ? udp_receive(udp, fd, &message, 0) : REAL(read)(fd, data, size);
 }
 
 /* What read becomes with _FORTIFY_SOURCE. The real one ends the program where the buffer is too small. */
@@ -81,7 +83,7 @@ ssize_t hot_udp_readv(int fd, const struct iovec *parts, int count)
 	struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
 	struct udp *udp;
 
-	if (!parts_are_usual(parts, count))
+	if (!wait_cares(fd) || !parts_are_usual(parts, count))
 		return REAL(readv)(fd, parts, count);
 	if (!wait_received(fd, 0))
 		return -1;

@@ -84,6 +84,9 @@ static bool sets_care(struct sets sets)
 {
 	unsigned top = __atomic_load_n(&hint_top, __ATOMIC_RELAXED);
 
+	for (unsigned set = 0; set < SETS; set++)
+		if (sets.of[set] && !is_pointer(sets.of[set]))
+			return false;
 	if (sets.count > top)
 		sets.count = top;
 	for (unsigned word = 0; word < words(sets.count); word++)
@@ -179,6 +182,11 @@ static int sets_wait(const struct sets *sets, int64_t until, const sigset_t *mas
 	return found;
 }
 
+static bool time_is_good(const struct timeval *time)
+{
+	return !time || (is_pointer(time) && time->tv_sec >= 0 && time->tv_usec >= 0);
+}
+
 int hot_udp_select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
 		   struct timeval *restrict timeout)
 {
@@ -187,7 +195,7 @@ int hot_udp_select(int count, fd_set *restrict in, fd_set *restrict out, fd_set 
 	int64_t until;
 	int found;
 
-	if (count < 0 || (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0)) || !sets_care(sets))
+	if (count < 0 || !time_is_good(timeout) || !sets_care(sets))
 		return REAL(select)(count, in, out, except, timeout);
 	if (!timeout)
 		return sets_wait(&sets, WAIT_FOREVER, NULL);

@@ -104,8 +104,10 @@ int64_t wait_soon(int64_t until)
 /*
  * Another thread may make a UDP socket ours while this one waits for it, and no event of the socket itself would tell:
  * whoever waits for such a one takes a timer beside it, which wait_wake() lets expire. A timer, for setting it does
- * nothing to a file that has got its number meanwhile.
+ * nothing to another file that has got its number meanwhile; and a timer of the program's has not this interval.
  */
+#define INTERVAL ((struct timespec){INT32_MAX, 550440000})
+
 static struct sleeper {
 	bool taken;
 	int timer;
@@ -114,20 +116,28 @@ static struct sleeper {
 
 static unsigned sleepers_top;
 
-static bool timer_set(const struct sleeper *sleeper, long ns)
+static int timer_set(int timer, long ns)
 {
-	return timerfd_settime(sleeper->timer, 0, &(struct itimerspec){.it_value.tv_nsec = ns}, NULL) == 0;
+	return timerfd_settime(timer, 0, &(struct itimerspec){.it_interval = INTERVAL, .it_value.tv_nsec = ns}, NULL);
+}
+
+static bool timer_is_ours(int timer)
+{
+	struct itimerspec now;
+
+	return timerfd_gettime(timer, &now) == 0 && now.it_interval.tv_sec == INTERVAL.tv_sec &&
+	       now.it_interval.tv_nsec == INTERVAL.tv_nsec;
 }
 
 static bool timer_ready(struct sleeper *sleeper)
 {
 	pid_t pid = getpid();
 
-	if (sleeper->pid == pid && timer_set(sleeper, 0))
-		return true;
+	if (sleeper->pid == pid && timer_is_ours(sleeper->timer))
+		return timer_set(sleeper->timer, 0) == 0;
 	sleeper->timer = descriptor_keep(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
 	sleeper->pid = pid;
-	return sleeper->timer >= 0;
+	return sleeper->timer >= 0 && timer_set(sleeper->timer, 0) == 0;
 }
 
 /* NULL when there is none: then it is looked once in a while. */
@@ -161,8 +171,8 @@ void wait_wake(void)
 	unsigned top = __atomic_load_n(&sleepers_top, __ATOMIC_SEQ_CST);
 
 	for (unsigned i = 0; i < top; i++)
-		if (__atomic_load_n(&sleepers[i].taken, __ATOMIC_SEQ_CST))
-			timer_set(&sleepers[i], 1);
+		if (__atomic_load_n(&sleepers[i].taken, __ATOMIC_SEQ_CST) && timer_is_ours(sleepers[i].timer))
+			timer_set(sleepers[i].timer, 1);
 }
 
 static bool is_pending(int fd)

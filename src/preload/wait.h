@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "preload/hooks.h"
 #include "preload/remember.h"
 
 /* Memory without malloc: a block that was given back is kept for who comes next. NULL with ENOMEM. */
@@ -23,7 +24,7 @@ void scratch_give(void *block);
 /* What the kernel does not call EINVAL. */
 static inline bool limit_is_good(const struct timespec *limit)
 {
-	return !limit || (limit->tv_sec >= 0 && (unsigned long)limit->tv_nsec < 1000000000);
+	return !limit || (is_pointer(limit) && limit->tv_sec >= 0 && (unsigned long)limit->tv_nsec < 1000000000);
 }
 
 /* For a limit that is valid. NULL: forever; 0: WAIT_NOT. */

@@ -369,6 +369,7 @@ static void select_reports(void)
 	set_both(&in);
 	FD_SET(none, &in);
 	say_select("one is closed", none + 1, &in, NULL, NULL, NULL);
+	say_call("no set", select(none + 1, (fd_set *)(uintptr_t)1, NULL, NULL, NULL));
 	say("the set is as it was: %s", yes_no(FD_ISSET(server, &in) && FD_ISSET(client, &in) && FD_ISSET(none, &in)));
 }
 
