@@ -320,6 +320,13 @@ struct udp *udp_make(int fd, const struct socket_state *state)
 	return udp;
 }
 
+/* In a child of fork the aggregate is the parent's: nothing may be taken out of it. */
+static void aggregate_leave(struct udp *udp)
+{
+	udp_watch_end(udp);
+	descriptor_close(&udp->aggregate);
+}
+
 /*
  * The first use in a child of fork. Two processes cannot read one stream of records: links that peers made are shut down, so
  * that those come again, to whichever process accepts; links that the parent made stay the parent's.
@@ -327,9 +334,7 @@ struct udp *udp_make(int fd, const struct socket_state *state)
 static void socket_inherit(struct udp *udp)
 {
 	udp->inherited = false;
-	/* The aggregate that is inherited is the parent's: nothing may be taken out of it. */
-	udp_watch_end(udp);
-	descriptor_close(&udp->aggregate);
+	aggregate_leave(udp);
 	links_close(udp, true);
 	udp->start = udp->end = 0;
 	descriptor_close(&udp->more);
@@ -346,6 +351,8 @@ static void socket_inherit(struct udp *udp)
 
 static void socket_close(struct udp *udp)
 {
+	if (udp->inherited)
+		aggregate_leave(udp);
 	links_close(udp, false);
 	descriptor_close(&udp->listener);
 	descriptor_close(&udp->native);

@@ -4,6 +4,8 @@
 #include "common.h"
 #include "udp.h"
 
+#include <sys/wait.h>
+
 static void say_heard(const char *who, int fd)
 {
 	char text[64] = "";
@@ -328,6 +330,33 @@ static void symmetric(void)
 	say_silence("b", b);
 }
 
+/* As a server does that forks for each request: the child wants nothing of the socket, the parent hears all as before. */
+static void child_closes(void)
+{
+	const int server = udp_at(here(0));
+	int clients[3];
+	pid_t child;
+
+	for (int i = 0; i < 3; i++) {
+		clients[i] = udp_to(here(0));
+		put(clients[i], "before", 6);
+		say_text("server", server);
+	}
+	child = fork();
+	if (child < 0)
+		die("fork");
+	if (child == 0) {
+		close(server);
+		_exit(0);
+	}
+	if (waitpid(child, NULL, 0) != child)
+		die("waitpid");
+	for (int i = 0; i < 3; i++) {
+		put(clients[i], "after", 5);
+		say_text("server", server);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
@@ -345,6 +374,7 @@ int main(int argc, char **argv)
 		{"server-socket-becomes-the-client-s", server_socket_becomes_the_client_s},
 		{"talks-to-itself", talks_to_itself},
 		{"symmetric", symmetric},
+		{"child-closes", child_closes},
 	};
 
 	return RUN_CASES(cases, argc, argv);
