@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -812,6 +813,47 @@ static void number_of_a_file(void)
 	say("%s", text);
 }
 
+/* As io_uring does it, or a module that was loaded with RTLD_DEEPBIND: past every library. */
+static long dup3_unseen(int fd, int copy)
+{
+#ifdef __x86_64__
+	long result = SYS_dup3;
+
+	__asm__ volatile("xorl %%edx, %%edx\n\tsyscall"
+			 : "+a"(result)
+			 : "D"((long)fd), "S"((long)copy)
+			 : "rcx", "rdx", "r11", "memory");
+	return result;
+#else
+	return dup3(fd, copy, 0);
+#endif
+}
+
+static void number_taken_unseen(void)
+{
+	char name[] = "/tmp/udpwait.XXXXXX", text[16] = "";
+	struct pollfd fd = {.events = POLLIN};
+	const int epfd = instance();
+	struct iovec part = {text, 4};
+	int file;
+
+	open_ends();
+	put_there(client, server, "x");
+	take(server);
+	file = mkstemp(name);
+	unlink(name);
+	if (dup3_unseen(file, client) != client || dup3_unseen(file, server) != server)
+		die("dup3");
+	say_size("write", write(client, "into the file", 13));
+	lseek(file, 0, SEEK_SET);
+	say_size("readv", readv(server, &part, 1));
+	say_size("read", read(server, text + 4, 9));
+	say("%.13s", text);
+	fd.fd = server;
+	say_poll("a file", &fd, 1, -1);
+	say_call("epoll_ctl", epoll_ctl(epfd, EPOLL_CTL_ADD, server, &(struct epoll_event){.events = EPOLLIN}));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
@@ -840,6 +882,7 @@ int main(int argc, char **argv)
 		{"read-and-write", read_and_write},
 		{"too-large", too_large},
 		{"number-of-a-file", number_of_a_file},
+		{"number-taken-unseen", number_taken_unseen},
 	};
 
 	return RUN_CASES(cases, argc, argv);
