@@ -22,7 +22,7 @@ int native_open(const struct endpoint *at)
 	if (transport != &transport_vsock || at->cid == VMADDR_CID_LOCAL ||
 	    __atomic_load_n(&native_missing, __ATOMIC_RELAXED))
 		return fail(EOPNOTSUPP);
-	fd = REAL(socket)(AF_VSOCK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = REAL(socket)(transport->domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		if (errno == ENODEV || errno == ESOCKTNOSUPPORT || errno == EAFNOSUPPORT)
 			__atomic_store_n(&native_missing, true, __ATOMIC_RELAXED);
@@ -55,12 +55,12 @@ void native_leave(struct udp *udp)
 
 enum native_sent native_send(const struct udp *udp, const struct endpoint *to, const struct iovec *parts, size_t count)
 {
-	struct sockaddr_vm vm = {.svm_family = AF_VSOCK, .svm_cid = to->cid, .svm_port = to->port};
-	struct msghdr message = {.msg_name = &vm, .msg_namelen = sizeof vm,
-				 .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = count};
+	struct sockaddr_storage sa;
+	struct msghdr message = {.msg_name = &sa, .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = count};
 
 	if (udp->native < 0)
 		return NATIVE_NONE;
+	message.msg_namelen = transport_vsock.encode(&settings()->realm, to, &sa);
 	if (SYSTEM(sendmsg, udp->native, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return NATIVE_SENT;
 	switch (errno) {
@@ -114,16 +114,16 @@ static void sender_show(struct udp *udp, const struct endpoint *from, struct ip_
 bool native_receive(struct udp *udp)
 {
 	for (int i = 0; i < STRANGERS_MOST; i++) {
-		struct sockaddr_vm vm = {0};
-		socklen_t len = sizeof vm;
+		struct sockaddr_storage sa;
+		socklen_t len = sizeof sa;
 		struct endpoint from;
 		ssize_t got = SYSTEM(recvfrom, udp->native, udp->buffer + DGRAM_PREFIX_SIZE,
-				     UDP_BUFFER - DGRAM_PREFIX_SIZE, MSG_DONTWAIT, &vm, &len);
+				     UDP_BUFFER - DGRAM_PREFIX_SIZE, MSG_DONTWAIT, &sa, &len);
 
 		if (got < 0)
 			return false;
-		from = (struct endpoint){vm.svm_cid, vm.svm_port};
-		if (got > DGRAM_MOST || (udp->connected && !endpoint_is(&udp->peer_to, &from)))
+		if (!transport_vsock.decode(&settings()->realm, (struct sockaddr *)&sa, len, &from) || got > DGRAM_MOST ||
+		    (udp->connected && !endpoint_is(&udp->peer_to, &from)))
 			continue;
 		sender_show(udp, &from, &udp->from);
 		dgram_prefix_write((size_t)got, udp->buffer);
