@@ -104,7 +104,10 @@ static enum sent record_send(struct udp *udp, struct link *link, const struct da
 		memcpy(parts + 1, datagram->parts, datagram->count * sizeof *parts);
 	}
 	whole += datagram->size;
-	sent = SYSTEM(sendmsg, link->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (message.msg_iovlen == 1)
+		sent = SYSTEM(sendto, link->fd, head, whole, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+	else
+		sent = SYSTEM(sendmsg, link->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0) {
 		if (errno == EFAULT)
 			return SENT_WRONG;
