@@ -279,9 +279,12 @@ static int stream_make(struct udp *udp, const struct transport *transport)
 void stream_window(int fd, const struct transport *transport)
 {
 	uint64_t size = WINDOW;
+	int most = WINDOW;
 
-	if (transport != &transport_vsock)
+	if (transport != &transport_vsock) { /* as much of it as net.core.wmem_max allows */
+		REAL(setsockopt)(fd, SOL_SOCKET, SO_SNDBUF, &most, sizeof most);
 		return;
+	}
 	REAL(setsockopt)(fd, transport->domain, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
 	REAL(setsockopt)(fd, transport->domain, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
 }

@@ -31,16 +31,35 @@ static bool address_read(int fd, const void *name, socklen_t len, struct ip_addr
 	return socket_domain(fd) == AF_INET;
 }
 
+/* A peer that this socket has spoken to, or heard of. */
+static bool peer_known(int fd, const struct ip_addr *addr, struct endpoint *to)
+{
+	struct udp *udp = udp_get(fd);
+	struct link *link;
+
+	if (!udp || !udp_lock(udp))
+		return false;
+	link = link_find(udp, addr);
+	if (link)
+		*to = link->to;
+	udp_unlock(udp);
+	return link;
+}
+
 bool udp_target(int fd, const struct ip_addr *addr, struct socket_state *state, struct target *target)
 {
 	if (decide(fd, RULE_CONNECT, addr, state, target))
 		return state->kind == KIND_UDP || target->kind == TARGET_REJECT;
-	/* It was shown to the program as somebody's, and nobody else has it. */
-	if (settings()->disabled || settings()->failed || target->rule || !cid_from_stand_in(&addr->ip, &target->to.cid))
+	if (settings()->disabled || settings()->failed)
 		return false;
+	if (!peer_known(fd, addr, &target->to)) {
+		/* It was shown to the program as somebody's, and nobody else has it. */
+		if (target->rule || !cid_from_stand_in(&addr->ip, &target->to.cid))
+			return false;
+		target->to.port = addr->port;
+	}
 	socket_look(fd, state);
 	target->kind = TARGET_VSOCK;
-	target->to.port = addr->port;
 	return state->kind == KIND_UDP;
 }
 
