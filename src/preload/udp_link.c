@@ -548,6 +548,8 @@ static bool listener_accept(struct udp *udp)
 		if (fd < 0)
 			return false;
 		fd = descriptor_keep(fd);
+		if (!transport->mark_inherited) /* accept(2) copies nothing on this transport */
+			stream_window(fd, transport);
 		link = transport->decode(&settings()->realm, &sa, len, &from) ? link_take(udp) : NULL;
 		if (!link) {
 			SYSTEM(close, fd);
