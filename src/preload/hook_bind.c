@@ -283,7 +283,7 @@ HOOK int listen(int fd, int backlog)
 	errno = saved;
 	if (hint_get(fd) & HINT_LISTEN || state.kind == KIND_OURS)
 		backlog = INT32_MAX;
-	else if (state.hint & (HINT_PENDING | HINT_SHUT))
+	else if (state.kind == KIND_TCP && state.hint & (HINT_PENDING | HINT_SHUT))
 		hint_clear(fd); /* a TCP listener: not to be retargeted any more */
 	return REAL(listen)(fd, backlog);
 }

@@ -95,6 +95,11 @@ static bool records_come(struct udp *udp, const struct wait *wait)
 	return wait->ready ? links_hear(udp, wait->links, wait->ready) : links_read(udp);
 }
 
+static bool may_wait(int fd, int flags)
+{
+	return !(flags & MSG_DONTWAIT) && !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK);
+}
+
 static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, int flags, const struct wait *wait)
 {
 	int error = udp->error;
@@ -117,12 +122,8 @@ static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, i
 	if (udp->inet && !udp->turn)
 		return inet_receive(fd, message, flags);
 	errno = EAGAIN;
-	return udp->shut & SHUT_READ ? 0 : -1;
-}
-
-static bool may_wait(int fd, int flags)
-{
-	return !(flags & MSG_DONTWAIT) && !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK);
+	/* Who would wait gets an end, who does not hears what he always hears (__skb_recv_udp). */
+	return udp->shut & SHUT_READ && may_wait(fd, flags) ? 0 : -1;
 }
 
 /* Who took something and came back for more than one will have to wait again: the look that finds nothing is saved. */
