@@ -35,7 +35,8 @@ static size_t data_give(const struct msghdr *message, const uint8_t *data, size_
 
 		if (part > size - given)
 			part = size - given;
-		memcpy(message->msg_iov[i].iov_base, data + given, part);
+		if (part)
+			memcpy(message->msg_iov[i].iov_base, data + given, part);
 		given += part;
 	}
 	return given;
