@@ -4,6 +4,7 @@
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
+#include "preload/udp_state.h"
 #include "preload/wait.h"
 
 #include <errno.h>
@@ -77,6 +78,40 @@ static nfds_t sets_list(const struct sets *sets, struct pollfd *list)
 			found++;
 		}
 	return found;
+}
+
+/*
+ * The kernel looks no further than its table of descriptors goes. Programs rely on that which say how many there could be
+ * and have an fd_set; but with descriptors of ours in it the table goes further. Beyond FD_SETSIZE counts what is below
+ * the last of the program's own.
+ */
+static int reach_of(int count)
+{
+	unsigned top = __atomic_load_n(&hint_top, __ATOMIC_RELAXED), end = (unsigned)descriptors_high();
+	unsigned reach = top > FD_SETSIZE ? top : FD_SETSIZE, size;
+	struct pollfd *list;
+	int saved = errno;
+
+	if (count <= (int)reach)
+		return count;
+	if (end > (unsigned)count)
+		end = (unsigned)count;
+	if (end <= reach)
+		return count;
+	size = end - reach;
+	list = scratch_take(size * sizeof *list);
+	if (!list)
+		return (int)reach;
+	for (unsigned i = 0; i < size; i++)
+		list[i] = (struct pollfd){.fd = (int)(reach + i)};
+	while (REAL(poll)(list, size, 0) < 0 && errno == EINTR)
+		;
+	while (size && list[size - 1].revents & POLLNVAL)
+		size--;
+	scratch_give(list);
+	errno = saved;
+	/* They go up to ours: there may be more of them above. */
+	return reach + size == end ? count : (int)(reach + size);
 }
 
 /* Programs say how many descriptors there could be, and have no array for so many: it is read as far as there are any. */
@@ -190,11 +225,13 @@ static bool time_is_good(const struct timeval *time)
 int hot_udp_select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
 		   struct timeval *restrict timeout)
 {
-	struct sets sets = {{(void *)in, (void *)out, (void *)except}, (unsigned)count};
+	struct sets sets = {{(void *)in, (void *)out, (void *)except}, 0};
 	struct timespec limit, left;
 	int64_t until;
 	int found;
 
+	count = reach_of(count);
+	sets.count = (unsigned)count;
 	if (count < 0 || !time_is_good(timeout) || !sets_care(sets))
 		return REAL(select)(count, in, out, except, timeout);
 	if (!timeout)
@@ -212,8 +249,10 @@ int hot_udp_select(int count, fd_set *restrict in, fd_set *restrict out, fd_set 
 int hot_udp_pselect(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
 		    const struct timespec *restrict timeout, const sigset_t *restrict mask)
 {
-	struct sets sets = {{(void *)in, (void *)out, (void *)except}, (unsigned)count};
+	struct sets sets = {{(void *)in, (void *)out, (void *)except}, 0};
 
+	count = reach_of(count);
+	sets.count = (unsigned)count;
 	if (count < 0 || !limit_is_good(timeout) || !sets_care(sets))
 		return REAL(pselect)(count, in, out, except, timeout, mask);
 	return sets_wait(&sets, wait_until(timeout), mask);

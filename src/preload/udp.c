@@ -154,10 +154,16 @@ void udp_unlock(struct udp *udp)
 
 /* --- one socket */
 
-int descriptor_keep(int fd)
+int descriptors_high(void)
 {
 	struct udp_table *table = __atomic_load_n(&udp_table, __ATOMIC_ACQUIRE);
-	int least = table ? table->high : high_number();
+
+	return table ? table->high : high_number();
+}
+
+int descriptor_keep(int fd)
+{
+	int least = descriptors_high();
 	int high = fd < 0 || fd >= least ? -1 : REAL(fcntl)(fd, F_DUPFD_CLOEXEC, least);
 
 	if (high < 0)

@@ -138,6 +138,8 @@ struct udp *udp_make(int fd, const struct socket_state *state);
 bool udp_lock(struct udp *udp);
 void udp_unlock(struct udp *udp);
 
+/* Descriptors of our own are at or above this number. */
+int descriptors_high(void);
 /* A descriptor of our own, out of the way of the program's; takes over fd. */
 int descriptor_keep(int fd);
 

@@ -443,6 +443,31 @@ static void select_beyond_1024(void)
 	    yes_no(out[(high + 200) / bits] >> (high + 200) % bits & 1));
 }
 
+/* The system looks no further than there are descriptors, whatever number it is given. */
+static void select_as_many_as_may_be(void)
+{
+	struct timeval limit = {0, 10000};
+	struct rlimit many;
+	struct {
+		fd_set set;
+		unsigned char beyond[4096];
+	} in;
+	size_t kept = 0;
+
+	getrlimit(RLIMIT_NOFILE, &many);
+	many.rlim_cur = many.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &many);
+	open_ends();
+	put_there(client, server, "x");
+	memset(&in, 0xaa, sizeof(in));
+	FD_ZERO(&in.set);
+	FD_SET(server, &in.set);
+	say_select("so many", 8 * (int)sizeof(in), &in.set, NULL, NULL, &limit);
+	for (size_t i = 0; i < sizeof(in.beyond); i++)
+		kept += in.beyond[i] == 0xaa;
+	say("is set: %s, beyond it %zu bytes are as they were", yes_no(FD_ISSET(server, &in.set)), kept);
+}
+
 /* --- epoll */
 
 static int instance(void)
@@ -874,6 +899,7 @@ int main(int argc, char **argv)
 		{"poll-is-interrupted", poll_is_interrupted},
 		{"nothing-is-spurious", nothing_is_spurious},
 		{"select-reports", select_reports},
+		{"select-as-many-as-may-be", select_as_many_as_may_be},
 		{"select-waits", select_waits},
 		{"select-beyond-1024", select_beyond_1024},
 		{"epoll-level", epoll_level},
