@@ -42,8 +42,10 @@ static void check(bool good, const char *what)
 
 static void descriptors_allow(rlim_t most)
 {
-	struct rlimit limit;
+	struct rlimit limit = {most, most};
 
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return;
 	check(getrlimit(RLIMIT_NOFILE, &limit) == 0, "RLIMIT_NOFILE");
 	limit.rlim_cur = most < limit.rlim_max ? most : limit.rlim_max;
 	check(setrlimit(RLIMIT_NOFILE, &limit) == 0, "RLIMIT_NOFILE");
