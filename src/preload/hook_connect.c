@@ -356,7 +356,8 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 	if (!matches && !(hint_get(fd) & HINT_STREAM)) {
 		struct udp *udp = udp_get(fd);
 
-		matches = udp_target(fd, addr, &state, &target);
+		matches = udp_target(fd, addr, &state, &target) ||
+			  (udp && udp_target_known(udp, fd, addr, &state, &target));
 		if (!matches && udp)
 			udp_disconnect(udp);
 	}

@@ -63,6 +63,10 @@ int udp_shutdown(struct udp *udp, int how);
  */
 bool udp_target(int fd, const struct ip_addr *addr, struct socket_state *state, struct target *target);
 
+/* The same where no rule says so: addr is somebody's that this socket has heard of. */
+bool udp_target_known(struct udp *udp, int fd, const struct ip_addr *addr, struct socket_state *state,
+		      struct target *target);
+
 /* --- data */
 
 /*

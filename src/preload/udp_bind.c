@@ -218,6 +218,24 @@ bool udp_is_bound(int fd)
 
 /* --- connect */
 
+bool udp_target_known(struct udp *udp, int fd, const struct ip_addr *addr, struct socket_state *state, struct target *target)
+{
+	struct link *link;
+
+	if (!udp_lock(udp))
+		return false;
+	link = link_find(udp, addr);
+	if (link) {
+		target->kind = TARGET_VSOCK;
+		target->to = link->to;
+	}
+	udp_unlock(udp);
+	if (!link)
+		return false;
+	socket_look(fd, state);
+	return state->kind == KIND_UDP;
+}
+
 static bool is_peer_linked(struct udp *udp, const struct ip_addr *addr)
 {
 	struct link *link = link_find(udp, addr);
