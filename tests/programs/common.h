@@ -179,8 +179,8 @@ UNUSED static const char *family_text(int family)
 /* "AF_INET 127.0.0.1 port+0"; a port that is not one of ours is "ephemeral". */
 UNUSED static const char *name_text(const void *sa)
 {
-	static char text[4][160];
-	static unsigned next;
+	static _Thread_local char text[4][160];
+	static _Thread_local unsigned next;
 	char *out = text[next++ % N_ELEMENTS(text)];
 	const struct sockaddr *any = sa;
 	const unsigned port = port_of(sa);
