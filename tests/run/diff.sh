@@ -40,6 +40,7 @@ sends 127.0.0.1 ::1
 udp 127.0.0.1 ::1
 udpcalls 127.0.0.1 ::1
 udppeers 127.0.0.1 ::1
+udpprocs 127.0.0.1 ::1
 udpsizes 127.0.0.1 ::1
 udpwait 127.0.0.1 ::1
 udperrors 127.0.0.1 ::1
