@@ -206,10 +206,10 @@ int main(int argc, char **argv)
 			child_begin();
 			clients_run(left < CLIENTS_MOST ? left : CLIENTS_MOST);
 		}
-	memory = status_of(server, "VmRSS:");
+	memory = status_of(server, "RssAnon:");
 	kernel = slab();
 	round_run(1);
-	memory = status_of(server, "VmRSS:") - memory;
+	memory = status_of(server, "RssAnon:") - memory;
 	kernel = slab() - kernel;
 	served = world->served;
 	time = time_of(server);
