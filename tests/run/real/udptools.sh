@@ -19,34 +19,35 @@ socat_answers() { # PORT
 	[ "$(socat_ask "$1" word)" = 'heard word' ]
 }
 
-# One child for each datagram (RECVFROM), or one for each peer, on a socket that is connected then (LISTEN).
+# One datagram (RECVFROM), or one peer, to whom the socket is connected (LISTEN), and as relays from one to another.
 socats() {
 	for kind in RECVFROM LISTEN; do
-		port=$([ $kind = LISTEN ] && echo 9101 || echo 9102)
-		start socat.log "$road" socat -T $((10 * SCALE)) "UDP4-$kind:$port,reuseaddr,fork" \
-			SYSTEM:'read -r word; echo "heard $word"'
-		ok "socat UDP-$kind answers over $road" wait_for 60 socat_answers "$port"
-		no_udp "socat UDP-$kind over $road" "$port"
-		socat_pids=
-		for i in 1 2 3 4 5 6 7 8; do
-			socat_ask "$port" "word $i" >"socat.$i" &
-			socat_pids="$socat_pids $!"
-			# What comes in before the listener is connected to another peer goes to that child, and is lost.
-			[ $kind = RECVFROM ] || wait "$!"
+		for i in 1 2 3; do
+			start socat.log "$road" socat -T $((10 * SCALE)) "UDP4-$kind:9101,reuseaddr" \
+				SYSTEM:'read -r word; echo "heard $word"'
+			ok "socat UDP-$kind answers over $road (client $i)" wait_for 60 socat_answers 9101
+			server_end "$server"
 		done
-		for i in $socat_pids; do
-			wait "$i"
-		done
-		is "$(cat socat.?)" "$(seq 8 | sed 's/^/heard word /')" "8 socats ask socat UDP-$kind over $road"
-		server_end "$server"
 	done
-	# A relay: what comes in at one port goes out to another.
-	start end.log "$road" socat UDP4-RECVFROM:9103,fork SYSTEM:'read -r word; echo "heard $word"'
+	start end.log "$road" socat -u UDP4-RECV:9103 "CREATE:$work/end.got"
 	end=$server
-	start relay.log "$road" socat -T $((10 * SCALE)) UDP4-RECVFROM:9104,fork "UDP4-SENDTO:$host:9103"
-	ok "socat relays from one socket to another over $road" wait_for 60 socat_answers 9104
+	start relay.log "$road" socat -u UDP4-RECV:9104 "UDP4-SENDTO:$host:9103"
+	ok "socat relays from one socket to another over $road" wait_for 60 relayed
+	no_udp "socat over $road" 9103
+	no_udp "socat over $road" 9104
+	: >end.got
+	for i in 1 2 3 4 5 6 7 8; do
+		echo "word $i" | over "$road" socat -u - "UDP-SENDTO:$host:9104"
+	done
+	wait_for 20 grep -q 'word 8' end.got
+	is "$(tr -d '\0' <end.got | grep -a word)" "$(seq 8 | sed 's/^/word /')" "8 datagrams through socat over $road"
 	server_end "$server"
 	server_end "$end"
+}
+
+relayed() {
+	echo first | over "$road" socat -u - "UDP-SENDTO:$host:9104"
+	grep -q first end.got
 }
 
 netcat() {
