@@ -83,4 +83,10 @@ for program in udp udpcalls udppeers udpsizes udpwait; do
 		is "$(over vsock "$programs/$program" "$case" 127.0.0.1 $port 127.0.0.2 2>&1)" "$(cat "$work/wanted")" "$program $case"
 	done
 done
+is "$(over vsock "$programs/integrity" storm 127.0.0.1 9900 2>/dev/null | grep -v calm)" 'ended well: 9 of 9
+corrupt: 0
+twice: 0
+refused and arrived: 0
+tiny ones nobody sent: 0
+from nobody: 0' "a storm"
 finish
