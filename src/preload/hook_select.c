@@ -222,6 +222,23 @@ static bool time_is_good(const struct timeval *time)
 	return !time || (is_pointer(time) && time->tv_sec >= 0 && time->tv_usec >= 0);
 }
 
+/* The kernel tells what is left of the time; not every libc hands that on, and programs know theirs. */
+static bool left_is_told(void)
+{
+	static int told; /* -1: it is not, 0: not known */
+	struct timeval time = {.tv_usec = 1};
+	int saved = errno, now = __atomic_load_n(&told, __ATOMIC_RELAXED);
+
+	if (!now) {
+		while (REAL(select)(0, NULL, NULL, NULL, &time) < 0)
+			time = (struct timeval){.tv_usec = 1};
+		now = time.tv_usec ? -1 : 1;
+		__atomic_store_n(&told, now, __ATOMIC_RELAXED);
+	}
+	errno = saved;
+	return now > 0;
+}
+
 int hot_udp_select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
 		   struct timeval *restrict timeout)
 {
@@ -239,7 +256,7 @@ int hot_udp_select(int count, fd_set *restrict in, fd_set *restrict out, fd_set 
 	limit = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
 	until = wait_until(&limit);
 	found = sets_wait(&sets, until, NULL);
-	if (until != WAIT_FOREVER) {
+	if (until != WAIT_FOREVER && left_is_told()) {
 		left = wait_left(until);
 		*timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000};
 	}

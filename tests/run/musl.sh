@@ -8,7 +8,7 @@ need musl-gcc
 
 case " $ROADS " in
 *' vsock '*) list=stream ;; # that machine is slow
-*) list='stream carry dups names options bound process data sends' ;;
+*) list='stream carry dups names options bound process data sends udp udpwait' ;;
 esac
 # musl's accept4() takes EINVAL for a kernel without it and waits in accept(), and its sendmsg() follows what cannot be a
 # pointer, with plain TCP as well.
