@@ -435,7 +435,7 @@ static void select_beyond_1024(void)
 	memset(out, 0, sizeof(out));
 	in[high / bits] |= 1UL << high % bits;
 	in[(high + 200) / bits] |= 1UL << (high + 200) % bits;
-	in[high / bits + 1] |= 1UL << 63; /* beyond the number that is given */
+	in[(high + 200) / bits + 1] |= 1UL << 63; /* beyond the number that is given */
 	out[(high + 200) / bits] |= 1UL << (high + 200) % bits;
 	found = select(high + 201, (fd_set *)(void *)in, (fd_set *)(void *)out, NULL, NULL);
 	say("found: %d, in: %s %s, out: %s", found, yes_no(in[high / bits] >> high % bits & 1),
