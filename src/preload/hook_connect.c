@@ -314,7 +314,7 @@ static int disconnect(int fd, const struct sockaddr *sa, socklen_t len)
 		struct udp *udp = udp_get(fd);
 
 		if (udp)
-			udp_disconnect(udp);
+			udp_disconnect(udp, fd);
 		return REAL(connect)(fd, sa, len);
 	}
 	socket_look(fd, &state);
@@ -359,7 +359,7 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 		matches = udp_target(fd, addr, &state, &target) ||
 			  (udp && udp_target_known(udp, fd, addr, &state, &target));
 		if (!matches && udp)
-			udp_disconnect(udp);
+			udp_disconnect(udp, fd);
 	}
 	if (!matches) {
 		result = connect_untouched(fd, addr, sa, len);

@@ -432,6 +432,15 @@ void udp_tell(struct udp *udp)
 		more_set(udp, event || udp->start < udp->end);
 }
 
+/* Who waits already does so for the aggregate alone, unless the socket is a member of it. */
+void udp_inet_open(struct udp *udp, int fd)
+{
+	if (!udp->inet && __atomic_load_n(&udp->waiting, __ATOMIC_RELAXED))
+		REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_ADD, fd,
+				&(struct epoll_event){.events = EPOLLIN, .data.u32 = UINT32_MAX});
+	udp->inet = true;
+}
+
 void udp_error_set(struct udp *udp, int error)
 {
 	udp->error = error;

@@ -48,7 +48,7 @@ bool udp_is_bound(int fd);
 int udp_connect(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target);
 
 /* connect(2) to another address, or to AF_UNSPEC: the peer is forgotten, and the kernel's socket does the rest. */
-void udp_disconnect(struct udp *udp);
+void udp_disconnect(struct udp *udp, int fd);
 
 /* What getsockname(2) and getpeername(2) show. False: the kernel's answer is right (ENOTCONN). */
 bool udp_local_name(struct udp *udp, struct ip_addr *out);

@@ -299,7 +299,7 @@ static void listener_again(struct udp *udp)
 		udp_listen(udp, &to);
 }
 
-void udp_disconnect(struct udp *udp)
+void udp_disconnect(struct udp *udp, int fd)
 {
 	int saved = errno;
 
@@ -309,7 +309,7 @@ void udp_disconnect(struct udp *udp)
 			udp_error_set(udp, 0);
 			listener_again(udp);
 		}
-		udp->inet = true; /* if the program connects elsewhere */
+		udp_inet_open(udp, fd); /* if the program connects elsewhere */
 		udp_unlock(udp);
 	}
 	errno = saved;

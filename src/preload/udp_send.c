@@ -414,7 +414,7 @@ static bool send_to_new(int fd, struct datagram *datagram, const struct msghdr *
 
 	if (!udp_target(fd, datagram->addr, &state, &target)) {
 		if (udp && udp_lock(udp)) {
-			udp->inet = true; /* somebody out there may answer */
+			udp_inet_open(udp, fd); /* somebody out there may answer */
 			udp_unlock(udp);
 		}
 		return false;

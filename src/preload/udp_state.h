@@ -148,6 +148,9 @@ int udp_bind_implicitly(struct udp *udp, int fd);
 /* With the lock: `to` as a rule says it. */
 int udp_listen(struct udp *udp, struct endpoint *to);
 
+/* With the lock: from now on the kernel's socket may have something, too. */
+void udp_inet_open(struct udp *udp, int fd);
+
 /* With the lock: sets the error to be told. */
 void udp_error_set(struct udp *udp, int error);
 /* With the lock: epoll instances of the program are told what is in the buffer, or that nothing is any more. */
