@@ -43,6 +43,15 @@ static int listener_make_anywhere(struct endpoint *to, int *native)
 	return fd;
 }
 
+/* A child of fork, or who shares the port, may have a copy, with which the registration would live on. */
+static void listener_leave(struct udp *udp)
+{
+	REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_DEL, udp->listener, NULL);
+	SYSTEM(close, udp->listener);
+	udp->listener = -1;
+	native_leave(udp);
+}
+
 static bool is_shared(int fd)
 {
 	return option_int(fd, SOL_SOCKET, SO_REUSEPORT) || option_int(fd, SOL_SOCKET, SO_REUSEADDR);
@@ -84,11 +93,8 @@ static int listener_beside(struct udp *udp, int fd, const struct mark *mark, con
 			listener = REAL(fcntl)(other->listener, F_DUPFD_CLOEXEC, udp_table->high);
 			if (listener >= 0 && other->native >= 0)
 				*native = REAL(fcntl)(other->native, F_DUPFD_CLOEXEC, udp_table->high);
-			if (listener >= 0 && other->connected) {
-				SYSTEM(close, other->listener);
-				other->listener = -1;
-				native_leave(other);
-			}
+			if (listener >= 0 && other->connected)
+				listener_leave(other);
 		}
 		udp_unlock(other);
 		if (clash && listener < 0)
@@ -255,11 +261,8 @@ static int connect_locked(struct udp *udp, int fd, const struct ip_addr *addr, c
 	udp->shut = 0;
 	udp_error_set(udp, 0);
 	/* A server that goes on with one client here will bind another socket for the next. */
-	if (udp->bound_by_program && is_peer_linked(udp, addr) && udp->listener >= 0) {
-		SYSTEM(close, udp->listener);
-		udp->listener = -1;
-		native_leave(udp);
-	}
+	if (udp->bound_by_program && is_peer_linked(udp, addr) && udp->listener >= 0)
+		listener_leave(udp);
 	return 0;
 }
 

@@ -46,8 +46,10 @@ void native_join(struct udp *udp, int fd)
 
 void native_leave(struct udp *udp)
 {
-	if (udp->native >= 0)
+	if (udp->native >= 0) {
+		REAL(epoll_ctl)(udp->aggregate, EPOLL_CTL_DEL, udp->native, NULL);
 		SYSTEM(close, udp->native);
+	}
 	udp->native = -1;
 	if (udp->last == MEMBER_NATIVE)
 		udp->last = 0;

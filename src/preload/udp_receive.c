@@ -76,7 +76,7 @@ static ssize_t record_give(struct udp *udp, struct msghdr *message, int flags)
 
 static ssize_t inet_receive(int fd, struct msghdr *message, int flags)
 {
-	return REAL(recvmsg)(fd, message, flags | MSG_DONTWAIT);
+	return SYSTEM(recvmsg, fd, message, flags | MSG_DONTWAIT);
 }
 
 /* What to wait for where nothing has come, and what came of it. */

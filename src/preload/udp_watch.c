@@ -226,6 +226,7 @@ static struct watch *watch_with(struct udp *udp, int epfd, uint64_t data)
 /* With the lock: the aggregate was readable, and nothing is there for the program. */
 static bool is_for_nothing(struct udp *udp, int fd)
 {
+	static const struct timespec now[2]; /* two, because the kernel's may be wider */
 	struct pollfd kernel = {.fd = fd, .events = POLLIN};
 	uint32_t before = udp->stirred;
 
@@ -233,7 +234,7 @@ static bool is_for_nothing(struct udp *udp, int fd)
 		return false;
 	links_read(udp);
 	udp_tell(udp);
-	return udp->start == udp->end && !udp->error && udp->stirred != before && REAL(poll)(&kernel, 1, 0) == 0;
+	return udp->start == udp->end && !udp->error && udp->stirred != before && SYSTEM(ppoll, &kernel, 1, now, NULL, 8) == 0;
 }
 
 /* A peer has come or gone, and no datagram with it. One-shot registrations are armed again: they have not fired. */
