@@ -418,6 +418,40 @@ bool link_flush(struct udp *udp, struct link *link)
 
 /* --- what comes */
 
+bool endpoint_is(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->cid == b->cid && a->port == b->port;
+}
+
+/* Where the program sent to an address of several that lead to one endpoint, answers come from that address. */
+static struct link *link_of_endpoint(struct udp *udp, const struct endpoint *from)
+{
+	for (uint32_t i = 0; udp->dialled && i < udp->links_used; i++) {
+		struct link *link = &udp->links[i];
+
+		if (is_chained(link) && endpoint_is(&link->to, from))
+			return link;
+	}
+	return NULL;
+}
+
+void peer_show(struct udp *udp, const struct endpoint *from, struct ip_addr *out)
+{
+	struct link *link;
+
+	if (udp->connected && endpoint_is(&udp->peer_to, from)) {
+		*out = udp->peer;
+		return;
+	}
+	show_peer(from, &udp->mark, out);
+	link = link_find(udp, out);
+	if (link && endpoint_is(&link->to, from))
+		return;
+	link = link_of_endpoint(udp, from);
+	if (link)
+		*out = link->peer;
+}
+
 /* The peer of an accepted connection has said which port is its own. */
 static bool link_greeted(struct udp *udp, struct link *link, const uint8_t *hello)
 {
@@ -437,7 +471,7 @@ static bool link_greeted(struct udp *udp, struct link *link, const uint8_t *hell
 	}
 	if (!chains_ready(udp))
 		return false;
-	show_peer(&link->to, &udp->mark, &peer);
+	peer_show(udp, &link->to, &peer);
 	/* It came anew: what was known of it, and not connected, is known again. */
 	before = link_find(udp, &peer);
 	if (before && before->state == LINK_KNOWN)

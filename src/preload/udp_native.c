@@ -77,40 +77,15 @@ enum native_sent native_send(const struct udp *udp, const struct endpoint *to, c
 	}
 }
 
-static bool endpoint_is(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->cid == b->cid && a->port == b->port;
-}
-
-/* Where the program sent to an address of several that lead to one endpoint, answers come from that address. */
-static struct link *link_of_endpoint(struct udp *udp, const struct endpoint *from)
-{
-	for (uint32_t i = 0; i < udp->links_used; i++) {
-		struct link *link = &udp->links[i];
-
-		if (link->state != LINK_FREE && link->state != LINK_GREETING && endpoint_is(&link->to, from))
-			return link;
-	}
-	return NULL;
-}
-
 /* Who is shown as the sender. Known from then on, so that answers find their way. */
 static void sender_show(struct udp *udp, const struct endpoint *from, struct ip_addr *out)
 {
 	struct link *link;
 
-	if (udp->connected && endpoint_is(&udp->peer_to, from)) {
-		*out = udp->peer;
-		return;
-	}
-	show_peer(from, &udp->mark, out);
+	peer_show(udp, from, out);
 	link = link_find(udp, out);
-	if (link && endpoint_is(&link->to, from))
-		return;
-	link = link_of_endpoint(udp, from);
-	if (!link && !(link = link_add(udp, out, from)))
-		return;
-	*out = link->peer;
+	if (!link || !endpoint_is(&link->to, from))
+		link_add(udp, out, from);
 }
 
 bool native_receive(struct udp *udp)

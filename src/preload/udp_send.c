@@ -158,6 +158,7 @@ static struct link *peer_add(struct udp *udp, const struct datagram *datagram)
 {
 	if (!udp->links_count && !udp->bound_by_program && udp->family == AF_INET6 && !ip_addr_is_v4(datagram->addr))
 		udp->mark.flags |= MARK_V6ONLY;
+	udp->dialled = true;
 	return link_add(udp, datagram->addr, &datagram->to);
 }
 
@@ -253,8 +254,10 @@ static enum native_sent unlinked_send(struct udp *udp, const struct datagram *da
 	link = link_find(udp, datagram->addr);
 	if (link && link->state != LINK_KNOWN)
 		return NATIVE_NONE;
-	if (!link)
+	if (!link) {
+		udp->dialled = true;
 		link_add(udp, datagram->addr, &datagram->to);
+	}
 	return native_send(udp, &datagram->to, datagram->parts, datagram->count);
 }
 

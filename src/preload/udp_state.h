@@ -70,6 +70,7 @@ struct udp {
 	bool level;	/* and not only for edges: it is told for as long as something is there */
 	bool inet;	/* the kernel's socket may have something, too */
 	bool bound, bound_by_program, connected, turn;
+	bool dialled; /* the program sent to somebody who had not spoken yet */
 	uint8_t shut; /* enum shut */
 	uint32_t numbers;
 	pid_t pid;
@@ -202,6 +203,9 @@ struct link *link_add(struct udp *udp, const struct ip_addr *peer, const struct 
 void link_close(struct udp *udp, struct link *link);
 /* Gives up one that was idle for long, so that there is a descriptor. False when there is none. */
 bool link_give_up(struct udp *udp);
+bool endpoint_is(const struct endpoint *a, const struct endpoint *b);
+/* As whom the program knows who speaks from there: by the address that it sent to, if it did. */
+void peer_show(struct udp *udp, const struct endpoint *from, struct ip_addr *out);
 /* Begins to connect. 0, or the errno: ECONNREFUSED, EHOSTUNREACH, EINPROGRESS ... */
 int link_connect(struct udp *udp, struct link *link);
 /* The attempt has failed: there will be a pause. Returns the errno that UDP has for it. */
