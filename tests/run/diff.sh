@@ -46,6 +46,7 @@ udpwait 127.0.0.1 ::1
 udperrors 127.0.0.1 ::1
 udpfamilies ::1
 udpnames 127.0.0.1 ::1 ::ffff:127.0.0.1
+udpshared 127.0.0.1
 '
 
 differences=${DIFFERENCES:-$test_dir/differences}
