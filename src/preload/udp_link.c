@@ -369,6 +369,7 @@ int link_connect(struct udp *udp, struct link *link)
 		return link_failed(udp, link, errno);
 	}
 	link->greet = true;
+	link->error = 0;
 	link->since = clock_ms();
 	link->state = result == 0 ? LINK_OPEN : LINK_CONNECTING;
 	if (!link_join(udp, link, fd, result < 0))

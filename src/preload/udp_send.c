@@ -183,7 +183,8 @@ static struct link *link_ready(struct udp *udp, const struct datagram *datagram,
 			return link;
 		if (link->state == LINK_CONNECTING) {
 			error = link_connected(udp, link);
-		} else if (!until && link->retry && clock_ms() < link->retry) {
+		} else if (until || (link->retry && clock_ms() < link->retry)) {
+			/* After waiting: a thread that receives has seen the attempt fail, and was not the one to tell. */
 			*why = link->error;
 			return NULL;
 		} else {
