@@ -353,8 +353,10 @@ static void shut(void)
 		for (int k = 0; k < 5 && wait_for(server, POLLIN, UDP_SILENCE); k++)
 			say_size("server", recv(server, text, sizeof(text), MSG_DONTWAIT));
 		put_to(server, "back", 4, from);
-		if (wait_for(fd, POLLIN, UDP_SOON))
-			say_size("client", recv(fd, text, sizeof(text), MSG_DONTWAIT));
+		/* poll has something to tell of a socket that is shut, whether the answer is there or not. */
+		for (int k = 0; k < 500 && recv(fd, text, sizeof(text), MSG_DONTWAIT | MSG_PEEK) < 0; k++)
+			poll(NULL, 0, 10);
+		say_size("client", recv(fd, text, sizeof(text), MSG_DONTWAIT));
 		say_names("client", fd);
 		close(fd);
 	}
