@@ -143,6 +143,7 @@ bool udp_lock(struct udp *udp)
 		return false;
 	if (udp->inherited)
 		socket_inherit(udp);
+	queue_sync(udp);
 	return true;
 }
 
@@ -333,16 +334,13 @@ static void aggregate_leave(struct udp *udp)
 	descriptor_close(&udp->aggregate);
 }
 
-/*
- * The first use in a child of fork. Two processes cannot read one stream of records: links that peers made are shut down, so
- * that those come again, to whichever process accepts; links that the parent made stay the parent's.
- */
+/* The first use in a child of fork. */
 static void socket_inherit(struct udp *udp)
 {
 	udp->inherited = false;
 	aggregate_leave(udp);
-	links_close(udp, true);
-	udp->start = udp->end = 0;
+	links_inherit(udp);
+	udp->borrowed = udp->buffer;
 	descriptor_close(&udp->more);
 	udp->more_set = false;
 	if (aggregate_make(udp) < 0)
@@ -359,14 +357,13 @@ static void socket_close(struct udp *udp)
 {
 	if (udp->inherited)
 		aggregate_leave(udp);
-	links_close(udp, false);
+	links_close(udp);
 	descriptor_close(&udp->listener);
 	descriptor_close(&udp->native);
 	descriptor_close(&udp->more);
 	udp_watch_end(udp);
 	descriptor_close(&udp->aggregate);
-	if (udp->buffer)
-		munmap(udp->buffer, UDP_BUFFER);
+	queue_free(udp);
 	bytes_free(NULL, &udp->spare);
 	bytes_free(NULL, &udp->cork);
 	__atomic_store_n(&udp->live, false, __ATOMIC_RELEASE);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 /* --- listeners */
 
@@ -182,6 +183,28 @@ static int bind_locked(struct udp *udp, int fd, const struct ip_addr *addr, cons
 	return -1;
 }
 
+/*
+ * A server that forks a child for a client lets it connect the socket and binds a new one to the same port at once: the
+ * child's copy of the listener is in the way until it does. In ms, with SO_REUSEADDR, without which UDP has no room either.
+ */
+#define WAIT_PORT 300
+
+static int bind_patiently(struct udp *udp, int fd, const struct ip_addr *addr, const struct target *target)
+{
+	static const struct timespec pause[2] = {{0, 1000000}};
+	int64_t until = clock_ms() + WAIT_PORT;
+	int result = bind_locked(udp, fd, addr, target);
+
+	while (result < 0 && errno == EADDRINUSE && is_shared(fd) && clock_ms() < until) {
+		udp_unlock(udp);
+		SYSTEM(ppoll, NULL, 0, pause, NULL, 8);
+		if (!udp_lock(udp))
+			return fail(EBADF);
+		result = bind_locked(udp, fd, addr, target);
+	}
+	return result;
+}
+
 int udp_bind(int fd, const struct socket_state *state, const struct ip_addr *addr, const struct target *target)
 {
 	struct ip_addr already;
@@ -199,7 +222,7 @@ int udp_bind(int fd, const struct socket_state *state, const struct ip_addr *add
 		return -1;
 	if (!udp_lock(udp))
 		return fail(ENOBUFS);
-	result = bind_locked(udp, fd, addr, target);
+	result = bind_patiently(udp, fd, addr, target);
 	if (result == 0)
 		udp->bound_by_program = addr->port != 0;
 	else
@@ -242,13 +265,6 @@ bool udp_target_known(struct udp *udp, int fd, const struct ip_addr *addr, struc
 	return state->kind == KIND_UDP;
 }
 
-static bool is_peer_linked(struct udp *udp, const struct ip_addr *addr)
-{
-	struct link *link = link_find(udp, addr);
-
-	return link && link->state == LINK_OPEN;
-}
-
 static int connect_locked(struct udp *udp, int fd, const struct ip_addr *addr, const struct endpoint *to)
 {
 	struct link *link = link_find(udp, addr);
@@ -261,7 +277,7 @@ static int connect_locked(struct udp *udp, int fd, const struct ip_addr *addr, c
 	udp->shut = 0;
 	udp_error_set(udp, 0);
 	/* A server that goes on with one client here will bind another socket for the next. */
-	if (udp->bound_by_program && is_peer_linked(udp, addr) && udp->listener >= 0)
+	if (udp->bound_by_program && link && (link->heard || link->state == LINK_OPEN) && udp->listener >= 0)
 		listener_leave(udp);
 	return 0;
 }

@@ -177,7 +177,7 @@ static struct link *link_take(struct udp *udp)
 	} else {
 		link = &udp->links[udp->links_used++];
 	}
-	*link = (struct link){.fd = -1};
+	*link = (struct link){.fd = -1, .recall = -1};
 	udp->links_count++;
 	return link;
 }
@@ -219,20 +219,11 @@ void link_close(struct udp *udp, struct link *link)
 		link->state = LINK_KNOWN;
 }
 
-void links_close(struct udp *udp, bool inherited)
+void links_close(struct udp *udp)
 {
-	for (uint32_t i = 0; i < udp->links_used; i++) {
-		struct link *link = &udp->links[i];
-
-		if (inherited && link->fd >= 0 && link->accepted)
-			SYSTEM(shutdown, link->fd, SHUT_RDWR);
-		if (inherited && link->state == LINK_GREETING)
-			link_free(udp, link);
-		else
-			link_close(udp, link);
-	}
-	if (inherited)
-		return;
+	links_recall(udp);
+	for (uint32_t i = 0; i < udp->links_used; i++)
+		link_close(udp, &udp->links[i]);
 	if (udp->links)
 		munmap(udp->links, udp->links_room * sizeof *udp->links);
 	if (udp->heads)
@@ -240,6 +231,38 @@ void links_close(struct udp *udp, bool inherited)
 	udp->links = NULL;
 	udp->heads = NULL;
 	udp->links_used = 0;
+}
+
+/* What peers made is kept to be recalled; what the parent made is the parent's. */
+void links_inherit(struct udp *udp)
+{
+	for (uint32_t i = 0; i < udp->links_used; i++) {
+		struct link *link = &udp->links[i];
+		int recall = link->fd >= 0 && link->accepted ? link->fd : -1;
+
+		if (recall >= 0)
+			link->fd = -1;
+		link_close(udp, link);
+		link->recall = recall;
+		udp->recalls += recall >= 0;
+	}
+}
+
+void links_recall(struct udp *udp)
+{
+	for (uint32_t i = 0; udp->recalls && i < udp->links_used; i++) {
+		struct link *link = &udp->links[i];
+
+		if (link->recall < 0)
+			continue;
+		if (!udp->inherited) /* else it is closed without having been used */
+			SYSTEM(shutdown, link->recall, SHUT_RDWR);
+		SYSTEM(close, link->recall);
+		link->recall = -1;
+		udp->recalls--;
+		if (link->state == LINK_GREETING)
+			link_free(udp, link);
+	}
 }
 
 bool link_give_up(struct udp *udp)
@@ -478,6 +501,7 @@ static bool link_greeted(struct udp *udp, struct link *link, const uint8_t *hell
 	if (before && before->state == LINK_KNOWN)
 		link_free(udp, before);
 	link->peer = peer;
+	link->heard = true;
 	link->state = LINK_OPEN;
 	chain_enter(udp, link);
 	return true;
@@ -524,6 +548,7 @@ static bool records_split(struct udp *udp, struct link *link, uint32_t have)
 		udp->end += (uint32_t)size;
 	if (size < 0 || !rest_keep(udp, link, udp->buffer + udp->end, have - udp->end)) {
 		udp->start = udp->end; /* what follows cannot be told apart any more */
+		queue_fill(udp);
 		return false;
 	}
 	udp->from = link->peer;
@@ -531,6 +556,7 @@ static bool records_split(struct udp *udp, struct link *link, uint32_t have)
 	/* connect(2): only datagrams of that peer are received. */
 	if (udp->connected && !peer_is(&link->peer, &udp->peer))
 		udp->start = udp->end;
+	queue_fill(udp);
 	return true;
 }
 
@@ -601,13 +627,6 @@ static bool listener_accept(struct udp *udp)
 	return false;
 }
 
-static bool buffer_ready(struct udp *udp)
-{
-	if (!udp->buffer)
-		udp->buffer = memory_grow(NULL, 0, UDP_BUFFER);
-	return udp->buffer;
-}
-
 static bool member_read(struct udp *udp, uint32_t number)
 {
 	switch (number) {
@@ -624,7 +643,7 @@ bool links_hear(struct udp *udp, const struct epoll_event *ready, int count)
 {
 	bool found = false;
 
-	for (int i = 0; i < count && !found && buffer_ready(udp); i++)
+	for (int i = 0; i < count && !found && queue_ready(udp); i++)
 		found = member_read(udp, ready[i].data.u32);
 	udp->missed = !found;
 	return found;
@@ -645,8 +664,9 @@ bool links_read(struct udp *udp)
 	uint32_t last = udp->last;
 	bool found = false;
 
-	if (!buffer_ready(udp))
+	if (!queue_ready(udp))
 		return false;
+	links_recall(udp);
 	if (last && udp->run < RUN_MOST && (!udp->quiet || udp->missed)) {
 		udp->run++;
 		if (member_read(udp, last)) {

@@ -107,6 +107,7 @@ bool native_receive(struct udp *udp)
 		udp->start = 0;
 		udp->end = (uint32_t)got + DGRAM_PREFIX_SIZE;
 		udp->last = MEMBER_NATIVE;
+		queue_fill(udp);
 		return true;
 	}
 	return false;

@@ -55,6 +55,9 @@ static void control_give(struct udp *udp, struct msghdr *message)
 	udp_control_write(udp->control, &to, message);
 }
 
+/* Another process was quicker. */
+#define RECORD_GONE (-2)
+
 static ssize_t record_give(struct udp *udp, struct msghdr *message, int flags)
 {
 	const uint8_t *record = udp->buffer + udp->start;
@@ -69,8 +72,8 @@ static ssize_t record_give(struct udp *udp, struct msghdr *message, int flags)
 		control_give(udp, message);
 	else
 		message->msg_controllen = 0;
-	if (!(flags & MSG_PEEK))
-		udp->start += (uint32_t)(DGRAM_PREFIX_SIZE + size);
+	if (!(flags & MSG_PEEK) && !queue_take(udp, (uint32_t)(DGRAM_PREFIX_SIZE + size)))
+		return RECORD_GONE;
 	return (ssize_t)(flags & MSG_TRUNC ? size : given);
 }
 
@@ -118,8 +121,14 @@ static ssize_t receive_locked(struct udp *udp, int fd, struct msghdr *message, i
 		got = inet_receive(fd, message, flags);
 	if (got >= 0 || errno != EAGAIN)
 		return got;
-	if (records_come(udp, wait))
-		return record_give(udp, message, flags);
+	while (records_come(udp, wait)) {
+		struct msghdr before = *message;
+
+		got = record_give(udp, message, flags);
+		if (got != RECORD_GONE)
+			return got;
+		*message = before;
+	}
 	if (udp->inet && !udp->turn)
 		return inet_receive(fd, message, flags);
 	errno = EAGAIN;
@@ -145,6 +154,8 @@ static ssize_t receive_now(struct udp *udp, int fd, struct msghdr *message, int 
 		return fail(EAGAIN);
 	if (!first)
 		udp_wait_end(udp);
+	if (udp->start == udp->end)
+		links_recall(udp);
 	wait->counted = first && waits_first(udp, fd, flags);
 	if (!wait->counted) {
 		got = receive_locked(udp, fd, message, flags, wait);

@@ -46,6 +46,8 @@ struct link {
 	int fd; /* -1 without a connection */
 	uint8_t state;
 	bool accepted; /* the peer made the connection */
+	bool heard;    /* it has, at some time */
+	int recall;    /* inherited from the parent, -1 none */
 	bool greet;    /* our hello goes before the next record */
 	bool stalled;  /* it found no room, and for a while: do not wait for it */
 	bool recent;   /* used since the hand passed (link_give_up) */
@@ -92,12 +94,16 @@ struct udp {
 	struct link *links;
 	uint32_t links_room, links_used, links_free, links_count, hand;
 	uint32_t *heads;
+	uint32_t recalls; /* so many links have one */
 	uint32_t heads_room;
 	uint32_t last, run; /* the link that was read last (index + 1), and how often in a row */
 	bool quiet;	    /* it had no more when it was asked for more */
 	bool missed;	    /* the last look found nothing */
 
+	/* Shared with children of fork: what was read ahead is taken once, by whichever process comes first. */
 	uint8_t *buffer;
+	bool borrowed;	     /* the parent fills it */
+	uint32_t generation; /* how often it was filled */
 	uint32_t start, end; /* whole records */
 	struct ip_addr from; /* whose they are */
 	struct bytes spare;
@@ -194,6 +200,18 @@ void udp_watch_known(struct udp *udp, int fd);
 /* The aggregate is about to be closed: so are its duplicates. */
 void udp_watch_end(struct udp *udp);
 
+/* --- udp_queue.c: what was read ahead; with the lock */
+
+/* There is a buffer to fill. False without memory. */
+bool queue_ready(struct udp *udp);
+/* start and end were set. */
+void queue_fill(struct udp *udp);
+/* Another process may have taken some. */
+void queue_sync(struct udp *udp);
+/* Takes the next `size` bytes. False when another process has, while they were copied. */
+bool queue_take(struct udp *udp, uint32_t size);
+void queue_free(struct udp *udp);
+
 /* --- udp_link.c: all with the lock */
 
 struct link *link_find(struct udp *udp, const struct ip_addr *peer);
@@ -225,7 +243,14 @@ bool links_have_data(const struct udp *udp);
 bool link_flush(struct udp *udp, struct link *link);
 /* The aggregate waits for room, or no longer. */
 void link_watch(struct udp *udp, struct link *link, bool writing);
-void links_close(struct udp *udp, bool inherited);
+void links_close(struct udp *udp);
+/* In a child of fork: the connections are the parent's. */
+void links_inherit(struct udp *udp);
+/*
+ * A child waits to receive. Two processes cannot read one stream of records: connections that peers made before it was
+ * forked are shut down, so that those come again, to whichever process accepts.
+ */
+void links_recall(struct udp *udp);
 
 /* Room for at least so many bytes; what is there stays. False without memory. */
 bool bytes_room(struct udp *udp, struct bytes *bytes, uint32_t room);
