@@ -5,6 +5,7 @@
 # shellcheck source=tests/run/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need chronyd /usr/bin/python3
+[ "$(id -u)" = 0 ] || skip_all "chronyd runs as root only"
 
 echo 'listen udp *:* vsock any:*' >>"$map"
 
