@@ -5,7 +5,7 @@
 #include "echo.h"
 #include "udp.h"
 
-/* Answers what comes until it is killed, or `count` times. */
+/* Answers what comes, `count` times, or until it is told to end in three bytes. */
 static void serve(int server, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -14,6 +14,8 @@ static void serve(int server, unsigned count)
 		const ssize_t got =
 			recvfrom(server, text, sizeof(text), 0, (struct sockaddr *)&from.sa, &from.len);
 
+		if (got == 3)
+			return;
 		if (got >= 0)
 			put_to(server, text, (size_t)got, from);
 	}
@@ -73,6 +75,7 @@ static void daemon_serves(void)
 	say_end("child", child);
 	close(server);
 	say_answer("from the daemon", client);
+	put_to(client, "end", 3, here(0));
 }
 
 static void child_sends(void)
