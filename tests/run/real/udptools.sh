@@ -45,6 +45,22 @@ socats() {
 	server_end "$end"
 }
 
+# One child for each datagram, which the parent has only looked at (RECVFROM), or for each peer, to whom the child connects
+# the socket while the parent binds another one to the port (LISTEN).
+forking_socats() {
+	for kind in RECVFROM LISTEN; do
+		port=$([ $kind = LISTEN ] && echo 9106 || echo 9107)
+		start socat.log "$road" socat -T $((10 * SCALE)) "UDP4-$kind:$port,reuseaddr,fork" \
+			SYSTEM:'read -r word; echo "heard $word"'
+		ok "socat UDP-$kind,fork answers over $road" wait_for 60 socat_answers "$port"
+		for i in 1 2 3 4; do
+			socat_ask "$port" "word $i"
+		done >socats.got
+		is "$(cat socats.got)" "$(seq 4 | sed 's/^/heard word /')" "four socats ask socat UDP-$kind,fork over $road"
+		server_end "$server"
+	done
+}
+
 relayed() {
 	echo first | over "$road" socat -u - "UDP-SENDTO:$host:9104"
 	grep -q first end.got
@@ -260,6 +276,7 @@ for road in $ROADS; do
 	closed "$road" && continue
 	host=$(host_over "$road")
 	socats
+	forking_socats
 	netcat
 	memcached_by_udp
 	proxies
