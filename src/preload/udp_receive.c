@@ -199,11 +199,22 @@ static int receive_wait(struct wait *wait, int fd, int64_t until)
 	return errno == EINTR && !until && handlers_restart() ? 0 : -1;
 }
 
+/* What cannot be taken from the aggregate (a connection, without a descriptor for it) must not make us run in circles. */
+#define FUTILE_MOST 64
+
+static void rest(void)
+{
+	static const struct timespec pause[2] = {{0, 5000000}};
+
+	SYSTEM(ppoll, NULL, 0, pause, NULL, 8);
+}
+
 ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *given, int flags)
 {
 	struct msghdr plain = message_plain(given), *message = &plain;
 	int64_t until = 0;
 	int saved = errno, error;
+	unsigned futile = 0;
 	struct wait wait;
 
 	if (flags & MSG_ERRQUEUE)
@@ -223,6 +234,8 @@ ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *given, int flags)
 			return got;
 		if (wait.limit && !until)
 			until = clock_ms() + wait.limit;
+		if (++futile % FUTILE_MOST == 0)
+			rest();
 		if (receive_wait(&wait, fd, until) < 0 || udp_find(fd) != udp)
 			break;
 	}

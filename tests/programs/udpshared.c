@@ -144,6 +144,48 @@ static void rests(void)
 	await(pid);
 }
 
+static void *close_later(void *from)
+{
+	poll(NULL, 0, 500);
+	for (int fd = *(int *)from; fd < *(int *)from + 4; fd++)
+		close(fd);
+	return NULL;
+}
+
+/* All numbers are taken when a new client comes: whoever waits for it rests until there are some. */
+static void no_number_left(void)
+{
+	const int server = udp_at(here(0));
+	struct rlimit limit;
+	pthread_t thread;
+	char text[16];
+	long before;
+	pid_t pid = fork();
+	int first, fd;
+
+	if (pid == 0) {
+		const int client = udp_to(here(0));
+
+		poll(NULL, 0, 200);
+		put(client, "late", 4);
+		poll(NULL, 0, 1000);
+		_exit(0);
+	}
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = 64;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	first = dup(0);
+	for (fd = first; fd >= 0; fd = dup(0))
+		;
+	if (pthread_create(&thread, NULL, close_later, &first))
+		die("pthread_create");
+	before = worked();
+	say_size("recv", recv(server, text, sizeof(text), 0));
+	say("rests: %s", yes_no(worked() - before < 80000));
+	pthread_join(thread, NULL);
+	await(pid);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = {
@@ -151,6 +193,7 @@ int main(int argc, char **argv)
 		{"child-answers", child_answers},
 		{"cancel-in-recv", cancel_in_recv},
 		{"rests", rests},
+		{"no-number-left", no_number_left},
 	};
 
 	return RUN_CASES(cases, argc, argv);
