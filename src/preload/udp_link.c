@@ -641,10 +641,16 @@ static bool member_read(struct udp *udp, uint32_t number)
 
 bool links_hear(struct udp *udp, const struct epoll_event *ready, int count)
 {
+	uint32_t last = udp->last;
 	bool found = false;
 
+	/* The kernel names those that stay ready in the same order each time: whoever was read last comes last. */
 	for (int i = 0; i < count && !found && queue_ready(udp); i++)
-		found = member_read(udp, ready[i].data.u32);
+		if (!last || ready[i].data.u32 != last)
+			found = member_read(udp, ready[i].data.u32);
+	for (int i = 0; i < count && last && !found && queue_ready(udp); i++)
+		if (ready[i].data.u32 == last)
+			found = member_read(udp, last);
 	udp->missed = !found;
 	return found;
 }
@@ -652,7 +658,7 @@ bool links_hear(struct udp *udp, const struct epoll_event *ready, int count)
 /* So many times in a row one peer is asked first; then all have their turn. */
 #define RUN_MOST 32
 /* Not all that is ready has a record: a link may end, or have a part of one. */
-#define LOOKS_MOST 8
+#define LOOKS_MOST 128
 
 /*
  * The peer that spoke last is asked first, which is a call less where it has more to say. Where it had not, who asks
