@@ -224,13 +224,14 @@ uint64_t udp_cookie(const struct udp *udp)
 
 void udp_options_changed(struct udp *udp, int fd)
 {
-	const struct datagram nothing = {.fd = fd};
+	struct datagram nothing = {.fd = fd};
 	int saved = errno;
 	bool gone = false;
 
 	if (udp_lock(udp)) {
 		options_ask(udp, fd);
 		/* Uncorked: what was gathered goes. */
+		nothing.cookie = udp->cookie;
 		if (udp->cork_to && !udp->corked)
 			cork_send(udp, &nothing, &gone);
 		if (!gone)

@@ -141,6 +141,17 @@ static enum sent record_send(struct udp *udp, struct link *link, const struct da
 	return SENT;
 }
 
+/* False when the socket was closed meanwhile, and perhaps another one has its place. */
+static bool lock_again(struct udp *udp, const struct datagram *datagram)
+{
+	if (!udp_lock(udp))
+		return false;
+	if (udp->cookie == datagram->cookie)
+		return true;
+	udp_unlock(udp);
+	return false;
+}
+
 /* Without the lock, for a link that may be another when the lock is taken again. */
 static void link_wait(struct udp *udp, int fd, int64_t until)
 {
@@ -203,7 +214,7 @@ static struct link *link_ready(struct udp *udp, const struct datagram *datagram,
 			return NULL;
 		}
 		link_wait(udp, link->fd, until);
-		if (!udp_lock(udp)) {
+		if (!lock_again(udp, datagram)) {
 			*why = EBADF;
 			return NULL;
 		}
@@ -223,7 +234,7 @@ static bool room_wait(struct udp *udp, const struct datagram *datagram, int64_t 
 	if (!*until)
 		*until = clock_ms() + WAIT_ROOM;
 	link_wait(udp, link->fd, *until);
-	return udp_lock(udp);
+	return lock_again(udp, datagram);
 }
 
 /* The program may not call again: a sender that may wait sees to the rest at once, else the aggregate does. */
@@ -342,6 +353,7 @@ static ssize_t send_locked(struct udp *udp, struct datagram *datagram, const str
 		udp_error_set(udp, 0);
 		errno = error;
 	} else if (udp_bind_implicitly(udp, datagram->fd) == 0) {
+		datagram->cookie = udp->cookie;
 		datagram->parts = message->msg_iov;
 		datagram->count = message->msg_iovlen;
 		datagram->size = (size_t)size;

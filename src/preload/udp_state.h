@@ -172,6 +172,7 @@ int64_t clock_ms(void);
 
 struct datagram {
 	int fd;
+	uint64_t cookie; /* of the socket */
 	const struct ip_addr *addr;
 	struct endpoint to;
 	const struct iovec *parts;
