@@ -139,7 +139,7 @@ somebody_there() {
 no_descriptors() {
 	for limit in 4 5 6 7 9; do
 		# shellcheck disable=SC2016 # the inner shell's
-		send_by 10.0.0.3 $how_sent sh -c 'ulimit -n $0 && exec "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-' $limit
+		send_by 10.0.0.3 $how_sent sh -c 'exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n $0 && exec "$@"' $limit
 		stays "10.0.0.3 with $limit descriptors at most, over $road"
 	done
 }
