@@ -160,6 +160,21 @@ static ssize_t message_send(int fd, const struct msghdr *message, int flags)
 	return sent;
 }
 
+#define NAME_MOST ((socklen_t)sizeof(struct sockaddr_storage))
+
+/* As __copy_msghdr() of net/socket.c reads it: a name longer than any address is cut, one of no length is none. */
+static const struct msghdr *message_named(const struct msghdr *message, struct msghdr *copy)
+{
+	const socklen_t len = message->msg_namelen;
+
+	if (!message->msg_name || (len && len <= NAME_MOST) || len > INT_MAX)
+		return message;
+	*copy = *message;
+	copy->msg_name = len ? message->msg_name : NULL;
+	copy->msg_namelen = len ? NAME_MOST : 0;
+	return copy;
+}
+
 HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	struct ip_addr addr;
@@ -168,6 +183,7 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 	if (!is_pointer(message))
 		return REAL(sendmsg)(fd, message, flags);
+	message = message_named(message, &bare);
 	if (!message->msg_name) {
 		ssize_t sent;
 
@@ -214,8 +230,10 @@ static int messages_send(int fd, struct mmsghdr *messages, unsigned count, int f
 	return (int)i;
 }
 
-static bool rule_matters(int fd, const struct msghdr *message, int flags)
+static bool rule_matters(int fd, const struct msghdr *given, int flags)
 {
+	struct msghdr copy;
+	const struct msghdr *message = message_named(given, &copy);
 	struct ip_addr addr;
 
 	if (udp_get(fd))
