@@ -455,6 +455,15 @@ static bool send_to_new(int fd, struct datagram *datagram, const struct msghdr *
 	return true;
 }
 
+/* udpv6_sendmsg() in net/ipv6/udp.c: AF_UNSPEC is no address, so the peer is meant. */
+static bool is_no_address(const struct udp *udp, const struct msghdr *message)
+{
+	sa_family_t family;
+
+	return udp->family == AF_INET6 && ip_addr_family(message->msg_name, message->msg_namelen, &family) &&
+	       family == AF_UNSPEC;
+}
+
 bool udp_send(int fd, const struct msghdr *given, int flags, ssize_t *sent)
 {
 	const struct msghdr plain = message_plain(given), *message = &plain;
@@ -462,7 +471,7 @@ bool udp_send(int fd, const struct msghdr *given, int flags, ssize_t *sent)
 	struct udp *udp = udp_get(fd);
 	struct ip_addr addr;
 
-	if (!message->msg_name)
+	if (!message->msg_name || (udp && is_no_address(udp, message)))
 		return udp && send_to_known(udp, &datagram, NULL, message, sent);
 	if (!address_read(fd, message->msg_name, message->msg_namelen, &addr) || addr.port == 0)
 		return false;
