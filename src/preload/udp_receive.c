@@ -221,6 +221,8 @@ ssize_t udp_receive(struct udp *udp, int fd, struct msghdr *given, int flags)
 		return REAL(recvmsg)(fd, given, flags);
 	if (message->msg_iovlen > IOV_MAX)
 		return fail(EMSGSIZE);
+	if (message->msg_name && message->msg_namelen > INT_MAX)
+		return fail(EINVAL);
 	wait.counted = false;
 	wait.ready = 0;
 	for (;;) {
