@@ -39,6 +39,7 @@ calls 127.0.0.1 ::1
 sends 127.0.0.1 ::1
 udp 127.0.0.1 ::1
 udpcalls 127.0.0.1 ::1
+udpcontrol 127.0.0.1 ::1 ::ffff:127.0.0.1
 udppeers 127.0.0.1 ::1
 udpprocs 127.0.0.1 ::1
 udpsizes 127.0.0.1 ::1
