@@ -48,6 +48,7 @@ udperrors 127.0.0.1 ::1
 udpfamilies ::1
 udpnames 127.0.0.1 ::1 ::ffff:127.0.0.1
 udpshared 127.0.0.1
+udpworkers 127.0.0.1 ::1
 '
 
 differences=${DIFFERENCES:-$test_dir/differences}
