@@ -158,8 +158,13 @@ HOOK ssize_t recvfrom(int fd, void *restrict data, size_t size, int flags, struc
 {
 	if (!from)
 		return recv_plain(fd, data, size, flags);
-	if (!is_pointer(len)) /* EFAULT */
-		return REAL(recvfrom)(fd, data, size, flags, from, len);
+	if (!is_pointer(len)) { /* EFAULT, when a datagram has been taken */
+		if (!udp_get(fd))
+			return REAL(recvfrom)(fd, data, size, flags, from, len);
+		if (recvfrom_udp(udp_get(fd), fd, data, size, flags, NULL, NULL) >= 0)
+			errno = EFAULT;
+		return -1;
+	}
 	if (flags & RECEIVE_FLAGS && !udp_get(fd))
 		return recvfrom_flagged(fd, data, size, flags, from, len);
 	return recvfrom_named(fd, data, size, flags, from, len);
