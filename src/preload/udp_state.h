@@ -213,7 +213,7 @@ void queue_sync(struct udp *udp);
 bool queue_take(struct udp *udp, uint32_t size);
 void queue_free(struct udp *udp);
 
-/* --- udp_link.c: all with the lock */
+/* --- udp_peer.c, udp_link.c, udp_hear.c: all with the lock */
 
 struct link *link_find(struct udp *udp, const struct ip_addr *peer);
 /* A new one, LINK_KNOWN; NULL without memory. Moves the others. */
