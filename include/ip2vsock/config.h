@@ -40,13 +40,16 @@ int config_text(struct rules *rules, struct arena *arena, const char *source, co
 int config_file(struct rules *rules, struct arena *arena, const char *path, const struct config_io *io);
 
 /* Room for config_rule_text(). */
-#define CONFIG_RULE_TEXT_SIZE 512
+#define CONFIG_RULE_TEXT_SIZE 1536
 
 /* A rule as a statement of the mapping language, in canonical form, e.g.
  * "connect tcp 10.8.0.0/16:8000-8099 vsock 4:9000-9099"; returns buf. */
 char *config_rule_text(const struct rule *rule, char *buf, size_t size);
 
-/* "3:5432", "host:80", "any:*"; returns buf. */
+/* Room for config_endpoint_text(). */
+#define CONFIG_ENDPOINT_TEXT_SIZE 128
+
+/* "3:5432", "host:80", "any:*", "/run/fc/9.sock:22"; returns buf. */
 char *config_endpoint_text(const struct endpoint *to, char *buf, size_t size);
 
 /* errno names as the language writes them ("EHOSTUNREACH"). 0 / NULL when not one of the language's. */

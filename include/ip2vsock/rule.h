@@ -8,10 +8,14 @@
 
 #include <linux/vm_sockets.h>
 
-/* CID and port as in vsock(7), host order. port is VMADDR_PORT_ANY for "choose one". */
+/*
+ * CID and port as in vsock(7), host order. port is VMADDR_PORT_ANY for "choose one". With a path it is the guest behind
+ * the unix socket of a virtual machine monitor; what such a guest dials arrives at the socket PATH_PORT.
+ */
 struct endpoint {
 	uint32_t cid;
 	uint32_t port;
+	const char *path; /* NULL: the kernel's vsock, or a realm */
 };
 
 enum rule_direction { RULE_CONNECT, RULE_LISTEN };
@@ -22,6 +26,7 @@ enum rule_protocol { RULE_TCP = 1, RULE_UDP = 2 };
 enum target_kind {
 	TARGET_INET,   /* leave alone */
 	TARGET_VSOCK,  /* retarget to an endpoint */
+	TARGET_UNIX,   /* retarget to an endpoint that has a path; streams only */
 	TARGET_REJECT, /* fail with an errno */
 };
 
@@ -42,6 +47,28 @@ struct rule_pattern {
 	uint16_t port_high;
 };
 
+/* CIDs from low to high. */
+struct cid_range {
+	uint32_t low, high;
+};
+
+/* As many ranges as an allow list may have: a listener carries its list with it (preload/guard.h). */
+#define RULE_ALLOW_MOST 32
+/* The limits of times (24 hours, in ms) and of a buffer (bytes). The kernel counts a window in 32 bits. */
+#define RULE_TIME_MOST (24u * 60 * 60 * 1000)
+#define RULE_BUFFER_LEAST 128u
+#define RULE_BUFFER_MOST (2u << 30)
+
+/* What KEY=VALUE words say; 0 is "not said". */
+struct rule_options {
+	uint32_t timeout; /* ms that one try to connect may take */
+	uint32_t retry;	  /* ms that tries are repeated */
+	uint32_t buffer;  /* bytes of the window */
+	bool fallback;	  /* the network as well: connect when all else failed, listen beside */
+	const struct cid_range *allow; /* NULL: whoever comes; else only these peers of a listener */
+	uint32_t allow_count;
+};
+
 struct rule {
 	enum rule_direction direction;
 	uint8_t protocols;	      /* enum rule_protocol bits */
@@ -52,6 +79,8 @@ struct rule {
 	uint32_t cid;		      /* TARGET_VSOCK: VMADDR_CID_ANY only when listening */
 	bool same_port;		      /* TARGET_VSOCK: '*', the program's port; else */
 	uint32_t port_low, port_high; /* one port for all, or as many as the pattern has */
+	const char *path;	      /* TARGET_UNIX, which has same_port and the ports as well */
+	const struct rule_options *options; /* NULL when there are none */
 	struct rule_place place;
 };
 
@@ -59,9 +88,15 @@ struct rule {
 struct target {
 	enum target_kind kind;
 	int error;	    /* TARGET_REJECT */
-	struct endpoint to; /* TARGET_VSOCK; a port the kernel may choose is VMADDR_PORT_ANY */
+	struct endpoint to; /* TARGET_VSOCK, TARGET_UNIX; a port the kernel may choose is VMADDR_PORT_ANY */
 	const struct rule *rule;
 };
+
+/* The options of the rule that decided; never NULL. */
+const struct rule_options *target_options(const struct target *target);
+
+/* Whether a listener with these options serves a peer. */
+bool rule_allows(const struct rule_options *options, uint32_t cid);
 
 /* Built once from text (config.h), then read-only: any number of threads may read it without a lock. */
 struct rules;
@@ -101,6 +136,18 @@ void rules_find(const struct rules *rules, enum rule_direction direction, enum r
 
 /* False when rules_find() never finds anything but TARGET_INET for this protocol. */
 bool rules_have(const struct rules *rules, enum rule_protocol protocol);
+
+/* True when rules_find() may find TARGET_UNIX, or an option that makes sockets wait (timeout, retry, fallback): then
+ * there may be sockets of ours that are AF_UNIX. */
+bool rules_have_unix(const struct rules *rules);
+
+/*
+ * The address of the guest behind the unix socket `path`, which the socket does not tell: that of the first connect rule
+ * that leads there from one address, else a stand-in of 198.19.0.0/16 or the one in IPv6 for it, stable and given to
+ * nobody else by the mapping. Fills ip only.
+ */
+void rules_show_path(const struct rules *rules, const char *path, sa_family_t family, bool v6only,
+		     struct in6_addr *out);
 
 /* All addresses of a name, in order of the file: calls `each` until it returns false.
  * Returns the number of addresses; 0 for a name the mapping does not know. `name` in any case. */

@@ -17,9 +17,10 @@ struct realm {
 struct transport {
 	const char *name;
 	int domain; /* AF_VSOCK, AF_UNIX */
-	/* The 64-bit socket option in which a socket is marked as ours (preload/mark.h), and whether accept(2)
-	 * copies it to the new socket. */
+	/* The 64-bit socket option in which a socket is marked as ours (preload/mark.h), the first byte of the mark, and
+	 * whether accept(2) copies it to the new socket. */
 	int mark_level, mark_option;
+	uint8_t mark_magic;
 	bool mark_inherited;
 	/* The 64-bit option that is the size of the window; level 0: SO_SNDBUF is. */
 	int window_level, window_option;
@@ -27,6 +28,10 @@ struct transport {
 	 * goes on in the background that long; without, it is over at once. */
 	int limit_level, limit_option;
 	bool background;
+	/* Clients have ports of their own, which are chosen by us. */
+	bool binds_clients;
+	/* connect(2) leads to who has to be told the port (preload/greet.h). */
+	bool greets;
 	/* Writes the address of an endpoint for bind(2) or connect(2) and returns its length. */
 	socklen_t (*encode)(const struct realm *, const struct endpoint *, struct sockaddr_storage *);
 	/* False: not an address of this transport (of another realm, or a program's own). A name that has
@@ -36,6 +41,17 @@ struct transport {
 
 extern const struct transport transport_vsock; /* sockaddr_vm, vsock(7) */
 extern const struct transport transport_realm; /* "\0ip2vsock/REALM/CID_PORT", unix(7) */
+
+/*
+ * The unix socket of a virtual machine monitor (Firecracker, Cloud Hypervisor). The address of an endpoint with
+ * VMADDR_PORT_ANY is PATH, where connections to the guest begin; with a port it is PATH_PORT, where those of the guest to
+ * that port of the host arrive. Paths that are too long are cut (config.h lets none pass). Of a name only the port is read back,
+ * VMADDR_PORT_ANY where there is none: a path there would have no end.
+ */
+extern const struct transport transport_unix;
+
+/* The path in the name of a unix listener, "PATH" of "PATH_PORT": copied to out, of `size` bytes. False when it is no such name. */
+bool unix_name_path(const void *sa, socklen_t len, char *out, size_t size);
 
 /* True for a name that may stand in a realm's addresses: 1 to REALM_NAME_MAX of [A-Za-z0-9._-]. */
 bool realm_name_valid(const char *name);

@@ -68,6 +68,12 @@ static void shown_print(const struct ctl *ctl, const struct question *question, 
 			break;
 		}
 	}
+	if (target->kind == TARGET_UNIX) {
+		rules_show_path(ctl->rules, target->to.path, question->addr.family, false, &ip);
+		address_append(&list, &ip);
+		printf("  peers   are shown as %s, each with a port of its own\n", list.text);
+		return;
+	}
 	rules_show_cid(ctl->rules, cid, question->addr.family, false, &ip);
 	address_append(&list, &ip);
 	printf("  peers   are shown by their CID, CID %u for example as %s\n", cid, list.text);
@@ -77,7 +83,7 @@ static void shown_print(const struct ctl *ctl, const struct question *question, 
 static void carrier_print(const struct target *target, bool listens)
 {
 	struct endpoint carrier = target->to;
-	char text[32];
+	char text[CONFIG_ENDPOINT_TEXT_SIZE];
 
 	if (carrier.port == VMADDR_PORT_ANY)
 		return;
@@ -86,10 +92,37 @@ static void carrier_print(const struct target *target, bool listens)
 	       config_endpoint_text(&carrier, text, sizeof text));
 }
 
+/* What the options of a rule add. */
+static void options_print(const struct question *question, const struct target *target)
+{
+	const struct rule_options *options = target_options(target);
+	bool listens = question->direction == RULE_LISTEN, tcp = question->protocol == RULE_TCP;
+
+	if (options->allow)
+		puts("  allow   only the CIDs that the rule names; others are closed when they come");
+	if (options->timeout && tcp)
+		printf("  timeout %u ms for one try to connect\n", options->timeout);
+	if (options->retry && tcp)
+		printf("  retry   for %u ms while nobody is there\n", options->retry);
+	if (options->fallback && tcp)
+		puts(listens ? "  beside  the network, at the address itself" : "  else    the network, at the address itself");
+	if (options->buffer)
+		printf("  buffer  %u bytes\n", options->buffer);
+}
+
+/* Where connections really go, or arrive. */
+static void unix_print(const struct target *target, bool listens)
+{
+	if (listens)
+		printf("  socket  %s_%u\n", target->to.path, target->to.port);
+	else
+		printf("  socket  %s, with \"CONNECT %u\"\n", target->to.path, target->to.port);
+}
+
 static void target_print(const struct ctl *ctl, const struct question *question, const struct target *target)
 {
 	bool listens = question->direction == RULE_LISTEN;
-	char text[32];
+	char text[CONFIG_ENDPOINT_TEXT_SIZE];
 
 	switch (target->kind) {
 	case TARGET_INET:
@@ -100,15 +133,19 @@ static void target_print(const struct ctl *ctl, const struct question *question,
 		       strerror(target->error));
 		return;
 	case TARGET_VSOCK:
+	case TARGET_UNIX:
 		break;
 	}
-	printf("  result  %s vsock %s", listens ? "listens on" : "goes to",
+	printf("  result  %s %s %s", listens ? "listens on" : "goes to", target->kind == TARGET_UNIX ? "unix" : "vsock",
 	       config_endpoint_text(&target->to, text, sizeof text));
-	if (ctl->realm.name)
+	if (ctl->realm.name && target->kind == TARGET_VSOCK)
 		printf(" of realm %s", ctl->realm.name);
 	putchar('\n');
+	if (target->kind == TARGET_UNIX && target->to.port != VMADDR_PORT_ANY)
+		unix_print(target, listens);
 	if (question->protocol == RULE_UDP)
 		carrier_print(target, listens);
+	options_print(question, target);
 	shown_print(ctl, question, target);
 }
 

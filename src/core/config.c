@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define INCLUDE_DEPTH 8
-#define UNIX_PATH_MAX 107 /* of sun_path, without its NUL */
+#define UNIX_NAME_MAX 107 /* of sun_path, without its NUL */
 
 /* A text being read. Includes are a list of these and not a recursion: the first hooked call of a
  * program may come on a small stack. */
@@ -79,18 +79,6 @@ static void complain_word(struct parser *parser, const struct word *word, const 
 	text_str(text, before);
 	text_quoted(text, word->slice.text, word->slice.length);
 	text_str(text, after);
-	complain(parser, word->column);
-}
-
-/* What stands there is right, but not carried out in this version. */
-static void complain_not_yet(struct parser *parser, const struct word *word, const char *what,
-			     struct slice name)
-{
-	struct text *text = &why_new(parser)->text;
-
-	text_str(text, what);
-	text_quoted(text, name.text, name.length);
-	text_str(text, " is not available yet");
 	complain(parser, word->column);
 }
 
@@ -271,7 +259,51 @@ static void vsock_read(struct parser *parser, struct rule *rule, bool pattern_ri
 	rule->port_high = ports.any ? 0 : ports.high;
 }
 
-static void unix_read(struct parser *parser, const struct rule *rule, bool pattern_right)
+/* A listener's socket is PATH_PORT. */
+static unsigned path_most(const struct rule *rule, const struct ports *ports)
+{
+	unsigned digits = 1;
+
+	if (rule->direction == RULE_CONNECT)
+		return UNIX_NAME_MAX;
+	for (uint32_t port = ports->any ? UINT16_MAX : ports->high; port > 9; port /= 10)
+		digits++;
+	return UNIX_NAME_MAX - 1 - digits;
+}
+
+static void path_check(struct parser *parser, const struct word *word, struct slice path, unsigned most)
+{
+	struct text *text = &why_new(parser)->text;
+
+	if (path.length == 0) {
+		complain_word(parser, word, "", " has no path (PATH:PORT is expected)");
+	} else if (path.text[0] != '/') {
+		text_str(text, "path ");
+		text_quoted(text, path.text, path.length);
+		text_str(text, " is not absolute (it has to begin with \"/\")");
+		complain(parser, word->column);
+	} else if (path.length > most) {
+		text_str(text, "path ");
+		text_quoted(text, path.text, path.length);
+		text_str(text, " is too long (at most ");
+		text_uint(text, most);
+		text_str(text, most == UNIX_NAME_MAX ? " bytes)" : " bytes, so that \"_\" and the port fit behind it)");
+		complain(parser, word->column);
+	}
+}
+
+static const char *path_copy(struct parser *parser, struct slice path)
+{
+	char *copy = arena_alloc(parser->arena, path.length + 1);
+
+	if (copy)
+		memcpy(copy, path.text, path.length);
+	else
+		parser->nomem = true;
+	return copy;
+}
+
+static void unix_read(struct parser *parser, struct rule *rule, bool pattern_right)
 {
 	struct slice path, port;
 	struct ports ports;
@@ -279,18 +311,26 @@ static void unix_read(struct parser *parser, const struct rule *rule, bool patte
 
 	if (!word_need(parser, &word, "PATH:PORT is missing after \"unix\""))
 		return;
+	if (rule->protocols == RULE_UDP)
+		complain_word(parser, &word, "target \"unix\" is for tcp only, at ", "");
 	if (!value_split(word.slice, &path, &port)) {
 		complain_word(parser, &word, "", " has no port (PATH:PORT is expected)");
 		return;
 	}
-	if (path.length == 0)
-		complain_word(parser, &word, "", " has no path (PATH:PORT is expected)");
-	else if (path.length > UNIX_PATH_MAX)
-		complain_word(parser, &word, "path ", " is too long (at most 107 bytes)");
-	if (!value_ports(port, VALUE_PORT_MAX, &ports, why_new(parser)))
+	if (!value_ports(port, VALUE_PORT_MAX, &ports, why_new(parser))) {
 		complain_why(parser, &word);
-	else if (pattern_right)
+		return;
+	}
+	path_check(parser, &word, path, path_most(rule, &ports));
+	if (pattern_right)
 		ranges_compare(parser, &word, port, &ports, &rule->pattern);
+	if (parser->faulty)
+		return;
+	rule->cid = VMADDR_CID_ANY;
+	rule->path = path_copy(parser, path);
+	rule->same_port = ports.any;
+	rule->port_low = ports.any ? 0 : ports.low;
+	rule->port_high = ports.any ? 0 : ports.high;
 }
 
 /* The errno after "reject", if there is one; returns whether *word is yet to be looked at. */
@@ -305,35 +345,31 @@ static bool reject_read(struct parser *parser, int *error, struct word *word)
 	return word_take(parser, word);
 }
 
-static void option_read(struct parser *parser, const struct word *word,
-			enum rule_direction direction, size_t equals)
+/* What the rules keep of options that are read. */
+static const struct rule_options *options_keep(struct parser *parser, const struct rule_options *options)
 {
-	struct slice key = slice_before(word->slice, equals);
-	const char *place = value_option_place(key, direction);
-	struct text *text = &why_new(parser)->text;
+	size_t size = options->allow_count * sizeof(*options->allow);
+	struct rule_options *kept = arena_alloc(parser->arena, sizeof(*kept));
+	struct cid_range *allow = size ? arena_alloc(parser->arena, size) : NULL;
 
-	if (!place) {
-		complain_not_yet(parser, word, "option ", key);
-		if (!value_option(key, slice_after(word->slice, equals), why_new(parser)))
-			complain_why(parser, word);
-		return;
+	if (!kept || (size && !allow)) {
+		parser->nomem = true;
+		return NULL;
 	}
-	text_str(text, *place ? "option " : "unknown option ");
-	text_quoted(text, key.text, key.length);
-	if (*place) {
-		text_str(text, " is for ");
-		text_str(text, place);
-		text_str(text, " only");
-	} else {
-		text_str(text, " (allow, timeout, retry, fallback or buffer)");
-	}
-	complain(parser, word->column);
+	*kept = *options;
+	kept->allow = allow;
+	if (size)
+		memcpy(allow, options->allow, size);
+	return kept;
 }
 
 /* What follows the target: options and nothing else. `more` says that *word is one already. */
-static void options_read(struct parser *parser, enum rule_direction direction, struct word *word,
-			 bool more)
+static void options_read(struct parser *parser, struct rule *rule, struct word *word, bool more)
 {
+	struct cid_range ranges[RULE_ALLOW_MOST];
+	struct rule_options options = { 0 };
+	struct option_room room = { .options = &options, .ranges = ranges };
+
 	for (; more; more = word_take(parser, word)) {
 		size_t equals = slice_find(word->slice, '=');
 
@@ -343,8 +379,12 @@ static void options_read(struct parser *parser, enum rule_direction direction, s
 			parser->lost = true;
 			return;
 		}
-		option_read(parser, word, direction, equals);
+		if (!value_option(slice_before(word->slice, equals), slice_after(word->slice, equals), rule, &room,
+				  why_new(parser)))
+			complain_why(parser, word);
 	}
+	if (room.given && !parser->faulty)
+		rule->options = options_keep(parser, &options);
 }
 
 /* The target and all that follows. */
@@ -359,7 +399,7 @@ static void target_read(struct parser *parser, struct rule *rule, bool pattern_r
 		rule->target = TARGET_REJECT;
 		rule->error = rule->direction == RULE_LISTEN ? EACCES : ECONNREFUSED;
 		more = reject_read(parser, &rule->error, &word);
-		options_read(parser, rule->direction, &word, more);
+		options_read(parser, rule, &word, more);
 		return;
 	}
 	if (slice_is(word.slice, "inet")) {
@@ -368,7 +408,7 @@ static void target_read(struct parser *parser, struct rule *rule, bool pattern_r
 		rule->target = TARGET_VSOCK;
 		vsock_read(parser, rule, pattern_right);
 	} else if (slice_is(word.slice, "unix")) {
-		complain_not_yet(parser, &word, "target ", word.slice);
+		rule->target = TARGET_UNIX;
 		unix_read(parser, rule, pattern_right);
 	} else {
 		if (!parser->astray)
@@ -380,7 +420,7 @@ static void target_read(struct parser *parser, struct rule *rule, bool pattern_r
 	if (parser->lost)
 		return;
 	more = word_take(parser, &word);
-	options_read(parser, rule->direction, &word, more);
+	options_read(parser, rule, &word, more);
 }
 
 static void rule_read(struct parser *parser, enum rule_direction direction)

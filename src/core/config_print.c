@@ -67,6 +67,24 @@ static void pattern_text(struct text *text, const struct rule_pattern *pattern)
 		ports_text(text, pattern->port_low, pattern->port_high);
 }
 
+/* In quotes when it is not one word without. */
+static void path_text(struct text *text, const char *path)
+{
+	bool plain = !path[strcspn(path, " \t;#")];
+
+	text_str(text, plain ? "" : "\"");
+	text_str(text, path);
+	text_str(text, plain ? "" : "\"");
+}
+
+static void target_ports_text(struct text *text, const struct rule *rule)
+{
+	if (rule->same_port)
+		text_str(text, ":*");
+	else
+		ports_text(text, rule->port_low, rule->port_high);
+}
+
 static void target_text(struct text *text, const struct rule *rule)
 {
 	const char *error;
@@ -78,16 +96,63 @@ static void target_text(struct text *text, const struct rule *rule)
 	case TARGET_VSOCK:
 		text_str(text, " vsock ");
 		cid_text(text, rule->cid);
-		if (rule->same_port)
-			text_str(text, ":*");
-		else
-			ports_text(text, rule->port_low, rule->port_high);
+		target_ports_text(text, rule);
+		break;
+	case TARGET_UNIX:
+		text_str(text, " unix ");
+		path_text(text, rule->path);
+		target_ports_text(text, rule);
 		break;
 	case TARGET_REJECT:
 		error = config_errno_name(rule->error);
 		text_str(text, " reject ");
 		text_str(text, error ? error : "");
 		break;
+	}
+}
+
+static void time_text(struct text *text, const char *key, uint32_t ms)
+{
+	if (!ms)
+		return;
+	text_str(text, key);
+	text_uint(text, ms % 1000 ? ms : ms / 1000);
+	text_str(text, ms % 1000 ? "ms" : "s");
+}
+
+static void allow_text(struct text *text, const struct rule_options *options)
+{
+	for (uint32_t i = 0; i < options->allow_count; i++) {
+		text_str(text, i ? "," : " allow=");
+		cid_text(text, options->allow[i].low);
+		if (options->allow[i].low == options->allow[i].high)
+			continue;
+		text_str(text, "-");
+		cid_text(text, options->allow[i].high);
+	}
+}
+
+static void size_text(struct text *text, uint32_t size)
+{
+	static const char *const units[] = { "", "K", "M", "G" };
+	unsigned unit = 0;
+
+	for (; unit < 3 && size % 1024 == 0; unit++)
+		size /= 1024;
+	text_uint(text, size);
+	text_str(text, units[unit]);
+}
+
+static void options_text(struct text *text, const struct rule_options *options)
+{
+	allow_text(text, options);
+	time_text(text, " timeout=", options->timeout);
+	time_text(text, " retry=", options->retry);
+	if (options->fallback)
+		text_str(text, " fallback=inet");
+	if (options->buffer) {
+		text_str(text, " buffer=");
+		size_text(text, options->buffer);
 	}
 }
 
@@ -110,6 +175,8 @@ char *config_rule_text(const struct rule *rule, char *buf, size_t size)
 		text_str(&text, "udp ");
 	pattern_text(&text, &rule->pattern);
 	target_text(&text, rule);
+	if (rule->options)
+		options_text(&text, rule->options);
 	return buf;
 }
 
@@ -118,7 +185,10 @@ char *config_endpoint_text(const struct endpoint *to, char *buf, size_t size)
 	struct text text;
 
 	text_init(&text, buf, size);
-	cid_text(&text, to->cid);
+	if (to->path)
+		path_text(&text, to->path);
+	else
+		cid_text(&text, to->cid);
 	if (to->port == VMADDR_PORT_ANY)
 		text_str(&text, ":*");
 	else

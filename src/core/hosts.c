@@ -46,6 +46,12 @@ struct host_cid {
 	const struct host_address *first[2]; /* of IPv6 and of IPv4 */
 };
 
+struct host_path {
+	UT_hash_handle hh; /* its key is the path */
+	const char *path;
+	struct in6_addr ip[2]; /* IPv6 and IPv4; :: where there is none */
+};
+
 static uint32_t ip_hash(const struct in6_addr *ip)
 {
 	uint64_t words[2];
@@ -233,6 +239,65 @@ int hosts_add_stand_in(struct hosts *hosts, struct arena *arena, const char *nam
 	}
 	address = address_add(hosts, arena, &ip, VMADDR_CID_ANY, place);
 	return address ? name_link(hosts, arena, name, address) : -1;
+}
+
+static struct host_path *path_find(const struct hosts *hosts, const char *path)
+{
+	size_t length = strlen(path);
+	uint32_t hash = hash_bytes(path, length);
+	struct host_path *found;
+
+	HASH_FIND_BYHASHVALUE(hh, hosts->paths, path, length, hash, found);
+	return found;
+}
+
+int hosts_add_path(struct hosts *hosts, struct arena *arena, const char *path, const struct in6_addr *ip)
+{
+	struct host_path *entry = path_find(hosts, path);
+	unsigned buckets_log2 = BUCKETS_LOG2_MIN;
+	size_t length = strlen(path);
+	uint32_t hash = hash_bytes(path, length);
+	struct in6_addr *place;
+
+	if (!entry) {
+		entry = arena_alloc(arena, sizeof(*entry));
+		if (!entry)
+			return -1;
+		entry->path = path;
+		HASH_ADD_KEYPTR_BYHASHVALUE(hh, hosts->paths, path, length, hash, entry);
+		if (!entry->hh.tbl)
+			return -1;
+	}
+	if (!ip)
+		return 0;
+	place = &entry->ip[IN6_IS_ADDR_V4MAPPED(ip)];
+	if (IN6_IS_ADDR_UNSPECIFIED(place))
+		*place = *ip;
+	return 0;
+}
+
+int hosts_seal_paths(struct hosts *hosts, struct arena *arena)
+{
+	static const struct rule_place nowhere = { "unix", 0 };
+
+	for (struct host_path *entry = hosts->paths; entry; entry = entry->hh.next) {
+		if (!IN6_IS_ADDR_UNSPECIFIED(&entry->ip[1]))
+			continue;
+		if (!hosts_stand_in(hosts, entry->path, strlen(entry->path), &entry->ip[1])) {
+			errno = ENOSPC;
+			return -1;
+		}
+		if (!address_add(hosts, arena, &entry->ip[1], VMADDR_CID_ANY, &nowhere))
+			return -1;
+	}
+	return 0;
+}
+
+const struct in6_addr *hosts_path_ip(const struct hosts *hosts, const char *path, bool v4)
+{
+	const struct host_path *entry = path_find(hosts, path);
+
+	return entry && !IN6_IS_ADDR_UNSPECIFIED(&entry->ip[v4]) ? &entry->ip[v4] : NULL;
 }
 
 const struct host_link *hosts_name(const struct hosts *hosts, const char *name, size_t length)

@@ -18,6 +18,7 @@ struct hosts {
 	struct host_name *names;
 	struct host_address *addresses;
 	struct host_cid *cids;
+	struct host_path *paths;
 	uint32_t expected; /* how many addresses there may be: a guess that only costs time when it is wrong */
 };
 
@@ -45,6 +46,16 @@ bool hosts_address(const struct hosts *hosts, const struct in6_addr *ip, const s
 
 /* Whether an address was added at that place. */
 bool hosts_added_at(const struct hosts *hosts, const struct in6_addr *ip, const struct rule_place *place);
+
+/* The guest behind the unix socket at `path` (kept by pointer), which has this address, or NULL: not known here. The
+ * first of each family counts. -1 ENOMEM. */
+int hosts_add_path(struct hosts *hosts, struct arena *arena, const char *path, const struct in6_addr *ip);
+
+/* Gives those without an IPv4 address a stand-in that nobody else has. Once, after all. -1 as hosts_add_stand_in(). */
+int hosts_seal_paths(struct hosts *hosts, struct arena *arena);
+
+/* The IPv4 (v4-mapped) or IPv6 address of a path, or NULL. */
+const struct in6_addr *hosts_path_ip(const struct hosts *hosts, const char *path, bool v4);
 
 /* The first IPv4 (v4-mapped) or IPv6 address of a CID, or NULL. */
 const struct in6_addr *hosts_cid_ip(const struct hosts *hosts, uint32_t cid, bool v4);

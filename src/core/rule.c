@@ -26,6 +26,7 @@ struct rules {
 	struct rule *blocks[BLOCKS];
 	uint32_t count;
 	unsigned protocols; /* of any rule */
+	bool has_unix;
 	bool has_default;
 	enum target_kind default_kind;
 	int default_error; /* 0: the direction's own */
@@ -79,7 +80,29 @@ int rules_add(struct rules *rules, const struct rule *rule)
 	rules->blocks[block][at] = *rule;
 	rules->count++;
 	rules->protocols |= rule->protocols;
+	rules->has_unix |= rule->target == TARGET_UNIX ||
+			   (rule->options && (rule->options->retry || rule->options->fallback));
 	return 0;
+}
+
+bool rules_have_unix(const struct rules *rules)
+{
+	return rules->has_unix;
+}
+
+const struct rule_options *target_options(const struct target *target)
+{
+	static const struct rule_options none;
+
+	return target->rule && target->rule->options ? target->rule->options : &none;
+}
+
+bool rule_allows(const struct rule_options *options, uint32_t cid)
+{
+	for (uint32_t i = 0; i < options->allow_count; i++)
+		if (cid >= options->allow[i].low && cid <= options->allow[i].high)
+			return true;
+	return !options->allow;
 }
 
 bool rules_have(const struct rules *rules, enum rule_protocol protocol)
@@ -146,11 +169,28 @@ static int seal_rule(struct rules *rules, const struct rule *rule, uint32_t rank
 			 pattern->any_address ? NULL : &pattern->ip, pattern->length, &range);
 }
 
+/* A connect rule from one address tells whose address that of the guest behind the path is. */
+static int seal_path(struct rules *rules, const struct rule *rule)
+{
+	const struct rule_pattern *pattern = &rule->pattern;
+	const struct in6_addr *ip = NULL;
+
+	if (!rule->path)
+		return 0;
+	if (rule->direction == RULE_CONNECT && pattern->name)
+		ip = host_link_ip(hosts_name(&rules->hosts, pattern->name, strlen(pattern->name)));
+	else if (rule->direction == RULE_CONNECT && !pattern->any_address && pattern->length == 128)
+		ip = &pattern->ip;
+	return hosts_add_path(&rules->hosts, rules->arena, rule->path, ip);
+}
+
 int rules_seal(struct rules *rules)
 {
 	for (uint32_t i = 0; i < rules->count; i++)
-		if (seal_rule(rules, rule_at(rules, i), i) < 0)
+		if (seal_rule(rules, rule_at(rules, i), i) < 0 || seal_path(rules, rule_at(rules, i)) < 0)
 			return -1;
+	if (hosts_seal_paths(&rules->hosts, rules->arena) < 0)
+		return -1;
 	if (index_build(&rules->index[RULE_CONNECT], rules->arena) < 0)
 		return -1;
 	return index_build(&rules->index[RULE_LISTEN], rules->arena);
@@ -184,9 +224,14 @@ void rules_find(const struct rules *rules, enum rule_direction direction, enum r
 	out->kind = rule->target;
 	out->error = rule->error;
 	out->rule = rule;
-	if (rule->target == TARGET_VSOCK) {
-		out->to.cid = rule->cid;
-		out->to.port = target_port(rule, addr->port);
+	if (rule->target != TARGET_VSOCK && rule->target != TARGET_UNIX)
+		return;
+	out->to.cid = rule->cid;
+	out->to.port = target_port(rule, addr->port);
+	out->to.path = rule->path;
+	if (rule->target == TARGET_UNIX && protocol == RULE_UDP) { /* such a socket carries streams only */
+		out->kind = TARGET_REJECT;
+		out->error = direction == RULE_LISTEN ? EACCES : ECONNREFUSED;
 	}
 }
 
@@ -336,6 +381,20 @@ bool rules_host_address(const struct rules *rules, uint32_t cid, sa_family_t fam
 	if (ip)
 		*out = *ip;
 	return ip;
+}
+
+void rules_show_path(const struct rules *rules, const char *path, sa_family_t family, bool v6only,
+		     struct in6_addr *out)
+{
+	const struct in6_addr *v4 = hosts_path_ip(&rules->hosts, path, true);
+	const struct in6_addr *v6 = family == AF_INET6 ? hosts_path_ip(&rules->hosts, path, false) : NULL;
+
+	if (v6)
+		*out = *v6;
+	else if (v4)
+		*out = family == AF_INET6 && v6only ? ip_invented(v4) : *v4;
+	else /* of another mapping */
+		rules_show_cid(rules, VMADDR_CID_ANY, family, v6only, out);
 }
 
 bool cid_from_stand_in(const struct in6_addr *ip, uint32_t *cid)

@@ -430,98 +430,158 @@ bool value_error(struct slice slice, int *out, struct why *why)
 	return true;
 }
 
-/* A number and one of the units. */
-static bool quantity_check(struct slice slice, const char *const *units)
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+/* A number and one of the units; 0 when it is none, or too large to be counted. */
+static uint64_t quantity_read(struct slice slice, const struct unit *units)
 {
 	size_t digits = 0;
+	uint64_t value;
 
 	while (digits < slice.length && is_digit(slice.text[digits]))
 		digits++;
-	for (; digits > 0 && *units; units++)
-		if (slice_is((struct slice){ slice.text + digits, slice.length - digits }, *units))
-			return true;
-	return false;
+	if (!number_read(slice_before(slice, digits), &value) || value > UINT32_MAX)
+		return 0;
+	for (; units->name; units++)
+		if (slice_is((struct slice){ slice.text + digits, slice.length - digits }, units->name))
+			return value * units->factor;
+	return 0;
 }
 
-static bool time_check(struct slice slice, struct why *why)
+static bool time_read(struct slice slice, uint32_t *out, struct why *why)
 {
-	static const char *const units[] = { "ms", "s", "m", NULL };
+	static const struct unit units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { NULL, 0 } };
+	uint64_t value = quantity_read(slice, units);
 
-	return quantity_check(slice, units) || fault(why, "", slice, " is not a time (500ms, 2s, 1m)");
+	if (value == 0 || value > RULE_TIME_MOST)
+		return fault(why, "", slice, " is not a time (500ms, 2s, 1m; at most 1440m)");
+	*out = (uint32_t)value;
+	return true;
 }
 
-static bool size_check(struct slice slice, struct why *why)
+static bool timeout_read(struct slice slice, const struct option_room *room, struct why *why)
 {
-	static const char *const units[] = { "", "K", "M", "G", NULL };
-
-	return quantity_check(slice, units) || fault(why, "", slice, " is not a size (65536, 256K, 4M)");
+	return time_read(slice, &room->options->timeout, why);
 }
 
-static bool fallback_check(struct slice slice, struct why *why)
+static bool retry_read(struct slice slice, const struct option_room *room, struct why *why)
 {
+	return time_read(slice, &room->options->retry, why);
+}
+
+static bool buffer_read(struct slice slice, const struct option_room *room, struct why *why)
+{
+	static const struct unit units[] = {
+		{ "", 1 }, { "K", 1u << 10 }, { "M", 1u << 20 }, { "G", 1u << 30 }, { NULL, 0 }
+	};
+	uint64_t value = quantity_read(slice, units);
+
+	if (value < RULE_BUFFER_LEAST || value > RULE_BUFFER_MOST)
+		return fault(why, "", slice, " is not a size (65536, 256K, 4M; 128 to 2G)");
+	room->options->buffer = (uint32_t)value;
+	return true;
+}
+
+static bool fallback_read(struct slice slice, const struct option_room *room, struct why *why)
+{
+	room->options->fallback = true;
 	return slice_is(slice, "inet") || fault(why, "unknown fallback ", slice, " (inet)");
 }
 
 /* One of "host,3,7-9". */
-static bool allow_item_check(struct slice item, struct why *why)
+static bool range_read(struct slice item, struct cid_range *out, struct why *why)
 {
 	size_t dash = slice_find(item, '-');
-	uint32_t low, high;
 
-	if (dash == SLICE_NONE)
-		return value_cid(item, RULE_CONNECT, &low, why);
-	if (!value_cid(slice_before(item, dash), RULE_CONNECT, &low, why) ||
-	    !value_cid(slice_after(item, dash), RULE_CONNECT, &high, why))
+	if (slice_is(item, "any"))
+		return fault(why, "CID ", item, " allows everybody (leave allow= out)");
+	if (!value_cid(dash == SLICE_NONE ? item : slice_before(item, dash), RULE_CONNECT, &out->low, why))
 		return false;
-	return low <= high || fault(why, "CID range ", item, " ends before it begins");
+	out->high = out->low;
+	if (dash != SLICE_NONE && !value_cid(slice_after(item, dash), RULE_CONNECT, &out->high, why))
+		return false;
+	return out->low <= out->high || fault(why, "CID range ", item, " ends before it begins");
 }
 
-static bool allow_check(struct slice slice, struct why *why)
+static bool allow_read(struct slice slice, const struct option_room *room, struct why *why)
 {
+	struct slice whole = slice;
+	uint32_t count = 0;
 	size_t comma;
 
-	while ((comma = slice_find(slice, ',')) != SLICE_NONE) {
-		if (!allow_item_check(slice_before(slice, comma), why))
+	do {
+		comma = slice_find(slice, ',');
+		if (count == RULE_ALLOW_MOST)
+			return fault(why, "", whole, " has too many CIDs (at most 32; 3-9 counts as one)");
+		if (!range_read(comma == SLICE_NONE ? slice : slice_before(slice, comma), &room->ranges[count], why))
 			return false;
-		slice = slice_after(slice, comma);
-	}
-	return allow_item_check(slice, why);
+		count++;
+		if (comma != SLICE_NONE)
+			slice = slice_after(slice, comma);
+	} while (comma != SLICE_NONE);
+	room->options->allow = room->ranges;
+	room->options->allow_count = count;
+	return true;
 }
 
 static const struct option {
 	const char *name;
 	unsigned directions; /* bits by enum rule_direction */
-	bool (*check)(struct slice slice, struct why *why);
+	unsigned protocols;  /* that it means something for */
+	bool unix_too;	     /* not only for vsock targets */
+	bool (*read)(struct slice slice, const struct option_room *room, struct why *why);
 } options[] = {
-	{ "allow", 1 << RULE_LISTEN, allow_check },
-	{ "timeout", 1 << RULE_CONNECT, time_check },
-	{ "retry", 1 << RULE_CONNECT, time_check },
-	{ "fallback", 1 << RULE_CONNECT | 1 << RULE_LISTEN, fallback_check },
-	{ "buffer", 1 << RULE_CONNECT | 1 << RULE_LISTEN, size_check },
+	{ "allow", 1 << RULE_LISTEN, RULE_TCP | RULE_UDP, false, allow_read },
+	{ "timeout", 1 << RULE_CONNECT, RULE_TCP, true, timeout_read },
+	{ "retry", 1 << RULE_CONNECT, RULE_TCP, true, retry_read },
+	{ "fallback", 1 << RULE_CONNECT | 1 << RULE_LISTEN, RULE_TCP, true, fallback_read },
+	{ "buffer", 1 << RULE_CONNECT | 1 << RULE_LISTEN, RULE_TCP | RULE_UDP, true, buffer_read },
 };
 
-static const struct option *option_find(struct slice key)
+_Static_assert(N_ELEMENTS(options) == OPTION_COUNT, "bits of option_room.given");
+
+static void option_say(struct why *why, struct slice key, const char *what)
 {
-	for (size_t i = 0; i < N_ELEMENTS(options); i++)
-		if (slice_is(key, options[i].name))
-			return &options[i];
-	return NULL;
+	text_str(&why->text, "option ");
+	text_quoted(&why->text, key.text, key.length);
+	text_str(&why->text, what);
+	why->at = key.text;
 }
 
-bool value_option(struct slice key, struct slice value, struct why *why)
+/* What is said of a known option in the wrong place; false. */
+static bool option_misplaced(const struct option *option, struct slice key, const struct rule *rule, struct why *why)
 {
-	const struct option *option = option_find(key);
-
-	return !option || option->check(value, why);
+	if (!(option->directions >> rule->direction & 1))
+		option_say(why, key, rule->direction == RULE_LISTEN ? " is for connect only" : " is for listen only");
+	else if (rule->target != TARGET_VSOCK && rule->target != TARGET_UNIX)
+		option_say(why, key, " is for vsock and unix targets only");
+	else if (rule->target == TARGET_UNIX && !option->unix_too)
+		option_say(why, key, " is for vsock targets only (behind a unix socket there is one guest)");
+	else if (!(option->protocols & rule->protocols))
+		option_say(why, key, " is for tcp only");
+	else
+		return true;
+	return false;
 }
 
-const char *value_option_place(struct slice key, enum rule_direction direction)
+bool value_option(struct slice key, struct slice value, const struct rule *rule, struct option_room *room,
+		  struct why *why)
 {
-	const struct option *option = option_find(key);
+	unsigned i = 0;
 
-	if (!option)
-		return "";
-	if (option->directions >> direction & 1)
-		return NULL;
-	return direction == RULE_LISTEN ? "connect" : "listen";
+	while (i < N_ELEMENTS(options) && !slice_is(key, options[i].name))
+		i++;
+	if (i == N_ELEMENTS(options))
+		return fault(why, "unknown option ", key, " (allow, timeout, retry, fallback or buffer)");
+	if (!option_misplaced(&options[i], key, rule, why))
+		return false;
+	if (room->given >> i & 1) {
+		option_say(why, key, " is given twice");
+		return false;
+	}
+	room->given |= 1u << i;
+	return options[i].read(value, room, why);
 }

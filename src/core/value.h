@@ -45,10 +45,16 @@ bool value_split(struct slice slice, struct slice *before, struct slice *port);
 
 bool value_error(struct slice slice, int *out, struct why *why);
 
-/* An option's value: only looked at, no option is carried out yet. */
-bool value_option(struct slice key, struct slice value, struct why *why);
-/* NULL when the option belongs to that direction; else the name of the other, or "" when there is
- * no such option at all. */
-const char *value_option_place(struct slice key, enum rule_direction direction);
+/* What the KEY=VALUE words of one rule fill. */
+#define OPTION_COUNT 5
+struct option_room {
+	struct rule_options *options;
+	struct cid_range *ranges; /* room for RULE_ALLOW_MOST */
+	unsigned given;		  /* bits of the options that were there */
+};
+
+/* One option of a rule whose direction, protocols and target are known. */
+bool value_option(struct slice key, struct slice value, const struct rule *rule, struct option_room *room,
+		  struct why *why);
 
 #endif

@@ -3,6 +3,7 @@
 #include "preload/attempt.h"
 #include "preload/chosen.h"
 #include "preload/emulate.h"
+#include "preload/greet.h"
 #include "preload/listeners.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -118,6 +119,8 @@ static void attempt_plan(struct attempt *attempt, int64_t already)
 	if (!options_unset(attempt->fd, attempt->state->hint))
 		attempt->send_limit = send_limit_ask(attempt->fd);
 	attempt->patience = patience_ask(attempt->fd, attempt->state);
+	if (attempt->rule->timeout && attempt->rule->timeout < attempt->patience)
+		attempt->patience = attempt->rule->timeout;
 }
 
 static int64_t patience_left(const struct attempt *attempt)
@@ -258,14 +261,101 @@ static enum attempt_end attempt_end(struct attempt *attempt, int made, int error
 	}
 }
 
+/* --- a monitor */
+
+/* connect(2) of a unix socket in the file system, and the request. 0, EAGAIN where the backlog is full, or an errno of TCP's. */
+static int monitor_reach(const struct attempt *attempt, int made, struct greeting *greeting)
+{
+	struct endpoint door = {.path = attempt->to.path, .port = VMADDR_PORT_ANY};
+	struct sockaddr_storage sa;
+	socklen_t len = attempt->transport->encode(&settings()->realm, &door, &sa);
+
+	if (REAL(connect)(made, (struct sockaddr *)&sa, len) == 0)
+		return greet_begin(made, attempt->to.port, greeting);
+	switch (errno) {
+	case EAGAIN:
+	case EACCES:
+		return errno;
+	case EPERM:
+		return EACCES;
+	default: /* ENOENT, ECONNREFUSED ...: there is no monitor */
+		return EHOSTUNREACH;
+	}
+}
+
+/* Waits for the answer until then. */
+static int monitor_answer(const struct attempt *attempt, int made, struct greeting *greeting, int64_t until)
+{
+	struct pollfd poll_fd = {.fd = made, .events = POLLIN};
+	int error = EAGAIN;
+
+	while (error == EAGAIN) {
+		int count = REAL(poll)(&poll_fd, 1, wait_ms(until));
+
+		if (count < 0 && !is_restarted(&attempt->send_limit))
+			return EINTR;
+		if (count == 0 && now_ms() >= until)
+			return ETIMEDOUT;
+		if (count > 0)
+			error = greet_go_on(made, greeting);
+	}
+	return error;
+}
+
+/* A full backlog: a monitor that has much to do, or none to do it. */
+static int monitor_backlog(const struct attempt *attempt, int made, struct greeting *greeting, int64_t until)
+{
+	int error = EAGAIN;
+
+	for (int pause = 1; error == EAGAIN; pause = pause < 64 ? pause * 2 : pause) {
+		int left = wait_ms(until);
+
+		if (left == 0)
+			return ETIMEDOUT;
+		if (REAL(poll)(NULL, 0, left < pause ? left : pause) < 0 && !is_restarted(&attempt->send_limit))
+			return EINTR;
+		error = monitor_reach(attempt, made, greeting);
+	}
+	return error;
+}
+
+static enum attempt_end monitor_connect(struct attempt *attempt, int made)
+{
+	bool blocking = is_blocking(attempt->fd, attempt->state->hint), cut = false;
+	int64_t start = now_ms(), until = start + (attempt->rule->timeout ? attempt->rule->timeout : USUAL_LIMIT), end;
+	struct greeting greeting;
+	int error;
+
+	if (blocking && !options_unset(attempt->fd, attempt->state->hint)) {
+		attempt->send_limit = send_limit_ask(attempt->fd);
+		end = call_end(&attempt->send_limit, start);
+		cut = end < until;
+		until = cut ? end : until;
+	}
+	error = monitor_reach(attempt, made, &greeting);
+	if (error == EAGAIN)
+		error = monitor_backlog(attempt, made, &greeting, until);
+	if (!error)
+		error = monitor_answer(attempt, made, &greeting, until);
+	if (error)
+		return ended(ATTEMPT_FAILED, error == ETIMEDOUT && cut ? EINPROGRESS : error);
+	if (!blocking) /* TCP tells a non-blocking socket only later, and programs count on that */
+		return ended(ATTEMPT_RUNNING, EINPROGRESS);
+	REAL(ioctl)(made, FIONBIO, &(int){0});
+	return ATTEMPT_MADE;
+}
+
 enum attempt_end attempt_begin(struct attempt *attempt, int made)
 {
 	const struct transport *transport = attempt->transport;
 	unsigned hint = attempt->state->hint;
-	bool limited = !options_unset(attempt->fd, hint) || (transport->background && !is_blocking(made, hint));
+	bool limited = attempt->rule->timeout || !options_unset(attempt->fd, hint) ||
+		       (transport->background && !is_blocking(made, hint));
 	enum attempt_end end;
 	int error;
 
+	if (transport->greets)
+		return monitor_connect(attempt, made);
 	if (limited) {
 		struct timeval limit;
 

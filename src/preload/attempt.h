@@ -12,6 +12,7 @@ struct attempt {
 	const struct socket_state *state;
 	const struct transport *transport;
 	struct endpoint to;
+	const struct rule_options *rule;
 	bool planned;		   /* what follows is known */
 	struct timeval send_limit; /* SO_SNDTIMEO; 0: none */
 	int64_t start, patience;   /* ms: when it began, and how long TCP would try */
@@ -31,6 +32,8 @@ enum attempt_end {
  * limited to what they say.
  */
 enum attempt_end attempt_begin(struct attempt *attempt, int made);
+
+/* Of a transport that greets `made` is non-blocking; it is as fd is once it is connected. */
 
 /* After ATTEMPT_CUT, better with a socket that was not used yet: the peer may still hold that one's port. */
 enum attempt_end attempt_go_on(struct attempt *attempt, int made);

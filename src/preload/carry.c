@@ -48,7 +48,7 @@ static bool option_carry(int to, int level, int option, const struct value *valu
 {
 	enum keep keep = option_keep(level, option);
 
-	if (keep == KEEP_UNIX && !in_realm())
+	if (keep == KEEP_UNIX && !has_unix())
 		keep = KEEP_NATIVE;
 	switch (keep) {
 	case KEEP_NATIVE:
@@ -185,7 +185,8 @@ static __attribute__((noinline)) void note_copy(int from, int to, bool same)
 /* From a socket of ours. */
 static void retargeted_copy(int from, int to, int domain)
 {
-	bool same = socket_domain(to) == domain;
+	int domain_to = socket_domain(to);
+	bool same = domain_to != AF_INET && domain_to != AF_INET6; /* both are ours */
 	int fresh = REAL(socket)(domain, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 	struct mark mark;
 

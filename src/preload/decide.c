@@ -40,14 +40,21 @@ void socket_look(int fd, struct socket_state *out)
 	if (domain == AF_INET || domain == AF_INET6) {
 		out->kind = inet_kind(ask(fd, SO_TYPE), ask(fd, SO_PROTOCOL));
 		out->family = (sa_family_t)domain;
-	} else if (domain >= 0) {
-		out->transport = transport_of(domain);
-		if (out->transport && mark_get(fd, out->transport, &out->mark)) {
-			out->kind = KIND_OURS;
-			out->family = out->mark.flags & MARK_INET6 ? AF_INET6 : AF_INET;
-		}
+	} else if (domain >= 0 && (out->transport = mark_look(fd, domain, &out->mark))) {
+		out->kind = KIND_OURS;
+		out->family = out->mark.flags & MARK_INET6 ? AF_INET6 : AF_INET;
 	}
 	errno = saved;
+}
+
+const struct transport *target_transport(const struct target *target)
+{
+	return target->kind == TARGET_UNIX ? &transport_unix : settings()->transport;
+}
+
+const char *target_name(const struct target *target)
+{
+	return target->kind == TARGET_REJECT ? "reject" : target_transport(target)->name;
 }
 
 /* No rule for both TCP and UDP, or the one protocol that the hint knows, says anything about addr. */
@@ -177,6 +184,8 @@ void show_peer(const struct endpoint *peer, const struct mark *mark, struct ip_a
 	addr_start(mark, peer->port, out);
 	if (mark->kind == MARK_PEER)
 		*out = mark->addr;
+	else if (peer->path)
+		rules_show_path(settings()->rules, peer->path, out->family, mark->flags & MARK_V6ONLY, &out->ip);
 	else if (is_here(peer->cid) && ip_addr_is_loopback(&mark->addr))
 		/* A listener on ::1 has only peers that dialled ::1. */
 		out->ip = loopback_like(ip_addr_is_v4(&mark->addr));

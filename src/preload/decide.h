@@ -33,6 +33,10 @@ void socket_look(int fd, struct socket_state *out);
 bool decide(int fd, enum rule_direction direction, const struct ip_addr *addr,
 	    struct socket_state *state, struct target *target);
 
+/* What carries the connections of a target that is neither inet nor reject; and what a log calls it. */
+const struct transport *target_transport(const struct target *target);
+const char *target_name(const struct target *target);
+
 /* errno of a failed call on another transport, as TCP would give it (vsock-level facts in the .c). */
 int error_of_connect(int error);
 int error_of_socket(int error);

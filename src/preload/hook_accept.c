@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* accept, accept4: the peer's address in the family that the listener was made with. */
 #include "preload/decide.h"
+#include "preload/end.h"
 #include "preload/hooks.h"
 #include "preload/options.h"
 #include "preload/real.h"
@@ -15,7 +16,7 @@ static bool listener_mark(int listener, const struct transport *transport, struc
 {
 	unsigned hint = hint_get(listener);
 
-	if (!(hint & HINT_LISTEN) || hint & HINT_LOOPBACK || !transport->mark_inherited)
+	if (!(hint & HINT_LISTEN) || hint & (HINT_LOOPBACK | HINT_GUARD) || !transport->mark_inherited)
 		return mark_get(listener, transport, out);
 	*out = (struct mark){
 		.kind = MARK_LOCAL,
@@ -35,56 +36,81 @@ static int family_of(const struct sockaddr *addr, socklen_t room)
 	return family;
 }
 
+/* What carries an accepted connection, and its listener's mark. `family` is that of the peer's address, or -1. */
+static const struct transport *accepted_transport(int listener, int fd, int family, struct mark *mark)
+{
+	const struct transport *transport = settings()->transport;
+	unsigned hint = hint_get(listener);
+
+	if (hint & HINT_GUARD)
+		return mark_find(listener, mark);
+	/* listener_mark() fails for another */
+	if (family >= 0 ? family != transport->domain : !(hint & HINT_LISTEN) && socket_domain(fd) != transport->domain)
+		return mark_find(listener, mark);
+	return listener_mark(listener, transport, mark) ? transport : NULL;
+}
+
+/* Who has come: as the address says, unless it was cut short. Then it is another name. */
+static bool peer_read(int fd, const struct transport *transport, const struct sockaddr *addr, socklen_t len, socklen_t room,
+		      struct end *out)
+{
+	if (!transport->greets && len <= room && transport->decode(&settings()->realm, addr, len, &out->endpoint))
+		return true;
+	return end_peer(fd, transport, out);
+}
+
 static void accepted(int listener, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
 {
 	const struct settings *now = settings();
 	const struct transport *transport;
 	struct sockaddr_storage sa;
-	socklen_t sa_len = sizeof sa;
-	struct endpoint peer;
 	struct ip_addr shown;
 	struct mark mark;
+	struct end peer;
 	int family;
 
-	if (now->disabled || now->failed || (!addr && now->transport->mark_inherited))
+	if (now->disabled || now->failed)
+		return;
+	if (!addr && now->transport->mark_inherited && !(hint_get(listener) & HINT_GUARD))
 		return;
 	family = addr ? family_of(addr, room) : -1;
-	if (family < 0 && hint_get(listener) & HINT_LISTEN)
-		transport = now->transport; /* listener_mark() fails for another */
-	else
-		transport = transport_of(family < 0 ? socket_domain(fd) : family);
-	if (!transport || !listener_mark(listener, transport, &mark))
+	transport = accepted_transport(listener, fd, family, &mark);
+	if (!transport)
 		return;
 	if (!transport->mark_inherited)
 		mark_set(fd, transport, &mark);
-	if (!addr)
+	if (!addr || !peer_read(fd, transport, addr, *len, room, &peer))
 		return;
-	/* A name cut short is another name. */
-	if ((*len > room || !transport->decode(&now->realm, addr, *len, &peer)) &&
-	    (REAL(getpeername)(fd, (struct sockaddr *)&sa, &sa_len) < 0 ||
-	     !transport->decode(&now->realm, &sa, sa_len, &peer)))
-		return;
-	show_peer(&peer, &mark, &shown);
-	sa_len = ip_addr_write(&shown, &sa);
+	show_peer(&peer.endpoint, &mark, &shown);
 	*len = room;
-	ip_addr_copy_out(&sa, sa_len, addr, len);
+	ip_addr_copy_out(&sa, ip_addr_write(&shown, &sa), addr, len);
+}
+
+/* Of an accepted connection whose listener is ours: it need not have the mark yet. */
+static const struct transport *transport_here(int fd)
+{
+	char path[sizeof(((struct end *)0)->path)];
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof sa;
+
+	if (REAL(getsockname)(fd, (struct sockaddr *)&sa, &len) < 0 || !domain_is_ours(sa.ss_family))
+		return NULL;
+	if (sa.ss_family == AF_VSOCK)
+		return &transport_vsock;
+	return unix_name_path(&sa, len, path, sizeof path) ? &transport_unix : &transport_realm;
 }
 
 /* Was waiting when the listener was shut down: the next one that waits is woken in turn, until nobody answers. */
 static int refuse_shut(int fd, socklen_t *len, socklen_t room)
 {
-	const struct transport *transport = transport_of(socket_domain(fd));
+	const struct transport *transport = transport_here(fd);
 	struct sockaddr_storage sa;
 	socklen_t sa_len = sizeof sa;
-	struct endpoint at;
+	bool named = transport && REAL(getsockname)(fd, (struct sockaddr *)&sa, &sa_len) == 0;
 
-	if (transport && REAL(getsockname)(fd, (struct sockaddr *)&sa, &sa_len) == 0 &&
-	    transport->decode(&settings()->realm, &sa, sa_len, &at)) {
-		REAL(close)(fd);
-		listener_wake(transport, &at);
-	} else {
-		REAL(close)(fd);
-	}
+	REAL(close)(fd);
+	if (named)
+		listener_wake(transport, &sa, sa_len);
 	if (room)
 		*len = room;
 	return fail(EINVAL);
@@ -97,12 +123,13 @@ static int refuse_shut(int fd, socklen_t *len, socklen_t room)
 static unsigned listener_learn(int listener, int family)
 {
 	unsigned hint = HINT_FOREIGN;
+	const struct transport *transport;
 	struct mark mark;
 
 	if (settings()->disabled || settings()->failed)
 		return 0;
-	if ((family < 0 || transport_of(family)) && mark_find(listener, &mark))
-		hint = HINT_LISTEN | HINT_INHERIT | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
+	if ((family < 0 || domain_is_ours(family)) && (transport = mark_find(listener, &mark)))
+		hint = HINT_LISTEN | HINT_INHERIT | (transport->greets ? HINT_GUARD : 0) | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 		       (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 		       (ip_addr_is_loopback(&mark.addr) ? HINT_LOOPBACK : 0);
 	hint_clear(listener); /* it may be that of a pending socket, which a child made listen */
@@ -113,7 +140,7 @@ static unsigned listener_learn(int listener, int family)
 /* The listener was shut down, and closed before this thread had its turn. */
 static bool was_shut(int fd)
 {
-	const struct transport *transport = transport_of(socket_domain(fd));
+	const struct transport *transport = transport_here(fd);
 
 	return transport && is_wake(transport, fd);
 }

@@ -12,6 +12,7 @@
 #include "preload/udp.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
@@ -77,6 +78,8 @@ static int bind_beside(int *made, const struct transport *transport, const struc
 
 	switch (twin_find(transport, to, mark, &twin)) {
 	case TWIN_BESIDE:
+		if (transport->greets) /* no file for that */
+			return name_any(*made);
 		return bind_ephemeral(*made, transport, &(struct endpoint){.cid = to->cid});
 	case TWIN_SHARED:
 		copy = REAL(fcntl)(twin, F_DUPFD_CLOEXEC, 0);
@@ -110,10 +113,11 @@ static int mark_made(int made, const struct transport *transport, struct mark *m
 }
 
 /* fd is a TCP socket that is not connected; `made` becomes a socket on the other transport, bound and marked. */
-static int listener_make(int fd, const struct socket_state *state, struct mark *mark, struct endpoint to)
+static int listener_make(int fd, const struct socket_state *state, struct mark *mark, const struct target *target)
 {
-	const struct transport *transport = settings()->transport;
-	int made = socket_make(fd, state->hint, transport->domain), result;
+	const struct transport *transport = target_transport(target);
+	int made = socket_make(fd, state->hint, transport->domain, SOCK_STREAM), result;
+	struct endpoint to = target->to;
 
 	if (made < 0)
 		return fail(error_of_socket(errno));
@@ -139,6 +143,7 @@ static int listener_make(int fd, const struct socket_state *state, struct mark *
 static int bind_retargeted(int fd, const struct socket_state *state, const struct ip_addr *addr,
 			   const struct target *target, bool again)
 {
+	const struct transport *transport = target_transport(target);
 	struct mark mark = {.kind = MARK_LOCAL, .addr = *addr};
 	struct ip_addr already;
 	int made;
@@ -150,7 +155,7 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 	if (!again && (!(state->hint & HINT_PENDING) || state->hint & HINT_BOUND) &&
 	    (inet_bound(fd, &already) || tcp_state(fd) != TCP_CLOSE))
 		return fail(EINVAL);
-	if (settings()->transport != &transport_vsock && port_forbidden(addr->port))
+	if (transport == &transport_realm && target->to.port < IPPORT_RESERVED && port_forbidden((uint16_t)target->to.port))
 		return fail(EACCES);
 	mark.flags = options_flags(fd, state->hint);
 	if (state->family == AF_INET6) {
@@ -158,13 +163,13 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 		if (option_int(fd, IPPROTO_IPV6, IPV6_V6ONLY))
 			mark.flags |= MARK_V6ONLY;
 	}
-	made = listener_make(fd, state, &mark, target->to);
+	made = listener_make(fd, state, &mark, target);
 	if (made < 0)
 		return -1;
 	if (socket_install(fd, state->hint, made) < 0)
 		return fail(error_of_socket(errno));
 	hint_clear(fd);
-	hint_set(fd, HINT_LISTEN | (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
+	hint_set(fd, HINT_LISTEN | (transport->greets ? HINT_GUARD : 0) | (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
 			     (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 			     (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 			     (ip_addr_is_loopback(addr) ? HINT_LOOPBACK : 0));
@@ -212,7 +217,7 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 	if (inet_restore_failed(fd, &state))
 		socket_look(fd, &state);
 	result = state.kind == KIND_UDP ? udp_bind(fd, &state, addr, &target) : bind_retargeted(fd, &state, addr, &target, false);
-	log_call("bind", fd, addr, settings()->transport->name, &target.to, result);
+	log_call("bind", fd, addr, target_name(&target), &target.to, result);
 	if (result == 0)
 		errno = saved;
 	return result;
@@ -263,8 +268,7 @@ static int listen_retarget(int fd, const struct socket_state *look)
 	if (!decide(fd, RULE_LISTEN, &addr, &state, &target) || tcp_state(fd) != TCP_CLOSE)
 		return 0;
 	result = target.kind == TARGET_REJECT ? fail(target.error) : bind_retargeted(fd, &state, &addr, &target, bound);
-	log_call("listen", fd, &addr, target.kind == TARGET_REJECT ? "reject" : settings()->transport->name,
-		 target.kind == TARGET_REJECT ? NULL : &target.to, result);
+	log_call("listen", fd, &addr, target_name(&target), target.kind == TARGET_REJECT ? NULL : &target.to, result);
 	return result;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* connect: where a client's socket is retargeted. */
 #include "preload/attempt.h"
+#include "preload/end.h"
 #include "preload/hooks.h"
 #include "preload/listeners.h"
 #include "preload/log.h"
@@ -23,21 +24,28 @@ static void source_keep(int made, const struct ip_addr *source)
 		mark_source_set(made, ip_addr_v4(source));
 }
 
-/* A socket like fd on the transport of this process, bound and marked. `source` is where fd is bound, or NULL. */
-static int client_make(int fd, const struct socket_state *state, const struct mark *mark,
-		       const struct ip_addr *source)
+/* To the port of the program's choice, or to one of ours. */
+static int client_bind(int made, const struct transport *transport, const struct ip_addr *source)
 {
-	const struct transport *transport = settings()->transport;
-	struct endpoint from = {VMADDR_CID_ANY, source ? source->port : 0};
-	int made = socket_make(fd, state->hint, transport->domain);
+	struct endpoint from = {.cid = VMADDR_CID_ANY, .port = source ? source->port : 0};
+
+	if (!transport->binds_clients)
+		return source && source->port ? end_source_set(made, source->port) : 0;
+	return source && bind_endpoint(made, transport, &from) == 0 ? 0 : bind_ephemeral(made, transport, &from);
+}
+
+/* A socket like fd on a transport, bound and marked. `source` is where fd is bound, or NULL. */
+static int client_make(int fd, const struct socket_state *state, const struct transport *transport,
+		       const struct mark *mark, const struct ip_addr *source)
+{
+	int type = SOCK_STREAM | (transport->greets ? SOCK_NONBLOCK : 0);
+	int made = socket_make(fd, state->hint, transport->domain, type);
 
 	if (made < 0)
 		return fail(error_of_socket(errno));
 	if (source)
 		source_keep(made, source);
-	if (((source && bind_endpoint(made, transport, &from) == 0) ||
-	     bind_ephemeral(made, transport, &from) == 0) &&
-	    mark_set(made, transport, mark) == 0)
+	if (client_bind(made, transport, source) == 0 && mark_set(made, transport, mark) == 0)
 		return made;
 	close_quietly(made);
 	return -1;
@@ -90,7 +98,12 @@ static int connect_fresh(int fd, const struct socket_state *state, const struct 
 			 const struct target *target, const struct ip_addr *source)
 {
 	struct attempt attempt = {
-		.fd = fd, .state = state, .transport = settings()->transport, .to = target->to};
+		.fd = fd,
+		.state = state,
+		.transport = target_transport(target),
+		.to = target->to,
+		.rule = target_options(target),
+	};
 	struct mark mark = {.kind = MARK_PEER, .addr = *addr};
 	struct identity identity;
 	enum attempt_end end;
@@ -99,14 +112,14 @@ static int connect_fresh(int fd, const struct socket_state *state, const struct 
 	mark.flags = state->kind == KIND_OURS ? state->mark.flags : options_flags(fd, state->hint);
 	if (state->family == AF_INET6)
 		mark.flags |= MARK_INET6;
-	made = client_make(fd, state, &mark, source);
+	made = client_make(fd, state, attempt.transport, &mark, source);
 	if (made < 0)
 		return -1;
 	identify(fd, state->hint, &identity);
 	end = attempt_begin(&attempt, made);
 	if (end == ATTEMPT_CUT) {
 		close_quietly(made);
-		made = client_make(fd, state, &mark, source);
+		made = client_make(fd, state, attempt.transport, &mark, source);
 		if (made < 0)
 			return -1;
 		end = attempt_go_on(&attempt, made);
@@ -129,12 +142,13 @@ static int connect_fresh(int fd, const struct socket_state *state, const struct 
 static int connect_bound(int fd, const struct socket_state *state, const struct ip_addr *addr,
 			 const struct target *target)
 {
-	struct attempt attempt = {.fd = fd, .state = state, .transport = state->transport, .to = target->to};
+	struct attempt attempt = {
+		.fd = fd, .state = state, .transport = state->transport, .to = target->to, .rule = target_options(target)};
 	struct mark mark = {.kind = MARK_PEER, .flags = state->mark.flags, .addr = *addr};
 	enum attempt_end end;
 	int error;
 
-	if (state->transport != settings()->transport)
+	if (state->transport != target_transport(target) || state->transport->greets)
 		return connect_fresh(fd, state, addr, target, &state->mark.addr);
 	end = attempt_begin(&attempt, fd);
 	if (end == ATTEMPT_CUT)
@@ -289,7 +303,7 @@ static int connect_untouched(int fd, const struct ip_addr *addr, const struct so
  */
 static int connect_misfit(int fd, const struct sockaddr *sa, socklen_t len)
 {
-	bool dangerous = in_realm() && !(hint_get(fd) & HINT_PENDING);
+	bool dangerous = has_unix() && !(hint_get(fd) & HINT_PENDING);
 	int result = dangerous ? -1 : REAL(connect)(fd, sa, len), saved = errno;
 	struct socket_state state;
 
@@ -376,7 +390,7 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 	}
 	result = state.kind == KIND_UDP ? udp_connect(fd, &state, addr, &target)
 					: connect_retargeted(fd, &state, addr, &target, sa, len);
-	log_call("connect", fd, addr, settings()->transport->name, &target.to, result);
+	log_call("connect", fd, addr, target_name(&target), &target.to, result);
 	if (result == 0)
 		errno = saved;
 	return result;

@@ -107,7 +107,7 @@ static bool is_of_sockets(unsigned long request)
 static bool may_differ(int result, unsigned long request)
 {
 	if (result == 0)
-		return request == SIOCOUTQ && in_realm();
+		return request == SIOCOUTQ && has_unix();
 	return errno == EOPNOTSUPP || ((errno == ENOTTY || errno == EFAULT) && is_of_sockets(request));
 }
 

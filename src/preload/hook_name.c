@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* getsockname, getpeername: the addresses a TCP socket would show. */
 #include "preload/decide.h"
+#include "preload/end.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -8,17 +9,6 @@
 
 #include <errno.h>
 #include <string.h>
-
-typedef int name_call(int, struct sockaddr *, socklen_t *);
-
-static bool name_read(name_call *call, int fd, const struct transport *transport, struct endpoint *out)
-{
-	struct sockaddr_storage sa;
-	socklen_t len = sizeof sa;
-
-	return call(fd, (struct sockaddr *)&sa, &len) == 0 &&
-	       transport->decode(&settings()->realm, &sa, len, out);
-}
 
 /* What to show instead of the kernel's own answer. NULL when that one is right. */
 static const struct transport *name_mark(int fd, struct mark *out)
@@ -31,19 +21,19 @@ static const struct transport *name_mark(int fd, struct mark *out)
 static bool own_name_show(int fd, struct ip_addr *out)
 {
 	const struct transport *transport;
-	struct endpoint local, remote;
+	struct end local, remote;
 	struct peer_kept kept;
 	struct mark mark;
 	bool connected;
 
-	if (!(transport = name_mark(fd, &mark)) || !name_read(REAL(getsockname), fd, transport, &local))
+	if (!(transport = name_mark(fd, &mark)) || !end_local(fd, transport, &local))
 		return false;
-	connected = name_read(REAL(getpeername), fd, transport, &remote);
+	connected = end_peer(fd, transport, &remote);
 	if (!connected && peer_kept_get(fd, &kept)) {
-		remote = kept.endpoint;
+		remote.endpoint = kept.endpoint;
 		connected = true;
 	}
-	show_local(fd, &local, connected ? &remote : NULL, &mark, out);
+	show_local(fd, &local.endpoint, connected ? &remote.endpoint : NULL, &mark, out);
 	return true;
 }
 
@@ -51,13 +41,13 @@ static bool own_name_show(int fd, struct ip_addr *out)
 static bool peer_name_show(int fd, struct ip_addr *out, bool *over)
 {
 	const struct transport *transport;
-	struct endpoint remote;
+	struct end remote;
 	struct peer_kept kept;
 	struct mark mark;
 
-	if (!(transport = name_mark(fd, &mark)) || !name_read(REAL(getpeername), fd, transport, &remote))
+	if (!(transport = name_mark(fd, &mark)) || !end_peer(fd, transport, &remote))
 		return false;
-	show_peer(&remote, &mark, out);
+	show_peer(&remote.endpoint, &mark, out);
 	*over = peer_kept_get(fd, &kept) && peer_is_over(fd, &kept);
 	return true;
 }
@@ -101,7 +91,7 @@ static __attribute__((noinline)) int name_answer(int fd, bool peer, struct socka
 		memcpy(&family, addr, sizeof family);
 	if (udp_name_show(fd, peer, &shown)) {
 		name_give(&shown, addr, len, room);
-	} else if ((family == AF_UNSPEC || transport_of(family)) &&
+	} else if ((family == AF_UNSPEC || domain_is_ours(family)) &&
 	    (peer ? peer_name_show(fd, &shown, &over) : own_name_show(fd, &shown))) {
 		if (over) {
 			*len = room;

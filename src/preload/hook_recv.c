@@ -24,7 +24,7 @@ struct place {
 
 static void place_keep(struct place *place, const void *name, socklen_t room)
 {
-	place->look = in_realm() && is_pointer(name);
+	place->look = has_unix() && is_pointer(name);
 	place->room = room < sizeof place->before ? room : sizeof place->before;
 	if (place->look)
 		memcpy(place->before, name, place->room);
@@ -248,7 +248,7 @@ static int recvmmsg_by(__typeof__(recvmmsg) *real, int fd, struct mmsghdr *messa
 		return -1;
 	if (udp_get(fd))
 		return udp_receive_many(udp_get(fd), fd, messages, count, flags, timeout);
-	ours = (in_realm() || flags & RECEIVE_FLAGS) && mark_find(fd, &mark);
+	ours = (has_unix() || flags & RECEIVE_FLAGS) && mark_find(fd, &mark);
 	if (ours && flags & RECEIVE_FLAGS)
 		return messages_receive(fd, messages, count, flags);
 	for (unsigned i = 0; ours && i < count; i++)

@@ -40,11 +40,9 @@ static int listener_shut(int fd, const struct transport *transport)
 	struct socket_state state;
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof sa;
-	struct endpoint at;
 	int made;
 
-	if (REAL(getsockname)(fd, (struct sockaddr *)&sa, &len) < 0 ||
-	    !transport->decode(&settings()->realm, &sa, len, &at))
+	if (REAL(getsockname)(fd, (struct sockaddr *)&sa, &len) < 0)
 		return fail(ENOTCONN);
 	socket_look(fd, &state);
 	made = inet_make(fd, &state, true);
@@ -53,7 +51,7 @@ static int listener_shut(int fd, const struct transport *transport)
 	if (socket_install(fd, state.hint, made) < 0)
 		return fail(error_of_socket(errno));
 	numbers_shut(fd);
-	listener_wake(transport, &at);
+	listener_wake(transport, &sa, len);
 	return 0;
 }
 

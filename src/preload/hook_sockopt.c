@@ -27,7 +27,7 @@ static bool is_kept_elsewhere(int level, int option, unsigned hint)
 	if (level != SOL_SOCKET || hint & HINT_PENDING)
 		return false;
 	keep = option_keep(level, option);
-	return keep != KEEP_NATIVE && keep != KEEP_ANSWER && (keep != KEEP_UNIX || in_realm());
+	return keep != KEEP_NATIVE && keep != KEEP_ANSWER && (keep != KEEP_UNIX || has_unix());
 }
 
 /* A failed call is looked at only if a socket of ours could be the reason. */
@@ -135,7 +135,7 @@ static bool answer_correct(int fd, int option, int *number)
 
 	switch (option) {
 	case SO_DOMAIN:
-		if (!transport_of(*number) || !mark_find(fd, &mark))
+		if (!domain_is_ours(*number) || !mark_find(fd, &mark))
 			return false;
 		*number = mark.flags & MARK_INET6 ? AF_INET6 : AF_INET;
 		return true;

@@ -245,6 +245,7 @@ static void settings_fill(struct loaded *loaded)
 	else if (rules_seal(rules) < 0)
 		seal_complain(loaded);
 	now->rules = rules;
+	now->has_unix = now->realm.name || (rules && rules_have_unix(rules));
 }
 
 static void loaded_drop(struct loaded *loaded)

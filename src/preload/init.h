@@ -18,6 +18,7 @@ struct settings {
 	struct realm realm;
 	enum log_level log_level;
 	const char *log_path;		   /* NULL: stderr */
+	bool has_unix;			   /* sockets of ours may be AF_UNIX: in a realm, or by unix targets and options */
 	uint32_t cid;			   /* IP2VSOCK_CID; VMADDR_CID_ANY when not given */
 };
 
@@ -32,12 +33,12 @@ static inline const struct settings *settings(void)
 	return __builtin_expect(now != NULL, 1) ? now : settings_load();
 }
 
-/* True once settings are loaded and name a realm: the cheap test before looking at unix sockets. */
-static inline bool in_realm(void)
+/* True once settings are loaded and sockets of ours may be AF_UNIX: the cheap test before looking at unix sockets. */
+static inline bool has_unix(void)
 {
 	const struct settings *now = __atomic_load_n(&settings_now, __ATOMIC_ACQUIRE);
 
-	return now && now->realm.name;
+	return now && now->has_unix;
 }
 
 /* Says once why the mapping cannot be used. errno is preserved. */

@@ -90,7 +90,7 @@ void log_say_once(bool *said, const char *what)
 void log_call(const char *call, int fd, const struct ip_addr *addr, const char *transport,
 	      const struct endpoint *to, int result)
 {
-	char buf[256], ip[IP_ADDR_TEXT_SIZE];
+	char buf[384], ip[IP_ADDR_TEXT_SIZE];
 	struct text text;
 	int error = errno;
 
@@ -105,7 +105,7 @@ void log_call(const char *call, int fd, const struct ip_addr *addr, const char *
 	text_str(&text, ") -> ");
 	text_str(&text, transport);
 	if (to) {
-		char endpoint[32];
+		char endpoint[CONFIG_ENDPOINT_TEXT_SIZE];
 
 		text_str(&text, " ");
 		text_str(&text, config_endpoint_text(to, endpoint, sizeof endpoint));

@@ -11,11 +11,10 @@
 #include <string.h>
 
 /*
- * The word, from the top: 8 bits magic, 1 bit kind, 2 bits form, 5 bits flags, 32 bits address, 16 bits
- * port. The magic makes it a buffer size of exabytes, which no program asks for, and is not the all-ones default
+ * The word, from the top: 8 bits of the transport, 1 bit kind, 2 bits form, 5 bits flags, 32 bits address, 16 bits
+ * port. Those of the transport make it a buffer size of exabytes, which no program asks for, and is not the all-ones default
  * of SO_MAX_PACING_RATE.
  */
-#define MAGIC UINT64_C(0x5a)
 #define MAGIC_SHIFT 56
 #define KIND_SHIFT 55
 #define FORM_SHIFT 53
@@ -65,7 +64,7 @@ int mark_set(int fd, const struct transport *transport, const struct mark *mark)
 {
 	enum mark_form form = addr_form(&mark->addr);
 	uint32_t low = ntohl(mark->addr.ip.s6_addr32[3]);
-	uint64_t word = MAGIC << MAGIC_SHIFT | (uint64_t)mark->kind << KIND_SHIFT |
+	uint64_t word = (uint64_t)transport->mark_magic << MAGIC_SHIFT | (uint64_t)mark->kind << KIND_SHIFT |
 			(uint64_t)form << FORM_SHIFT | (uint64_t)mark->flags << FLAGS_SHIFT |
 			(uint64_t)low << 16 | mark->addr.port;
 
@@ -74,29 +73,48 @@ int mark_set(int fd, const struct transport *transport, const struct mark *mark)
 	return REAL(setsockopt)(fd, transport->mark_level, transport->mark_option, &word, sizeof word);
 }
 
-bool mark_get(int fd, const struct transport *transport, struct mark *out)
+/* The word, or 0. errno is preserved. */
+static uint64_t word_get(int fd, const struct transport *transport)
 {
 	uint64_t word = 0;
 	socklen_t size = sizeof word;
 	int saved = errno;
-	bool ours = REAL(getsockopt)(fd, transport->mark_level, transport->mark_option, &word, &size) == 0 && size == sizeof word &&
-		    word >> MAGIC_SHIFT == MAGIC;
+
+	if (REAL(getsockopt)(fd, transport->mark_level, transport->mark_option, &word, &size) < 0 || size != sizeof word)
+		word = 0;
+	errno = saved;
+	return word;
+}
+
+static bool word_is_of(uint64_t word, const struct transport *transport)
+{
+	return word >> MAGIC_SHIFT == transport->mark_magic;
+}
+
+static void word_read(int fd, uint64_t word, struct mark *out)
+{
 	enum mark_form form = word >> FORM_SHIFT & 3;
 
-	if (ours) {
-		out->kind = word >> KIND_SHIFT & 1 ? MARK_PEER : MARK_LOCAL;
-		out->flags = word >> FLAGS_SHIFT & 0x1f;
-		out->addr = ip_addr_from_v4((uint32_t)(word >> 16), (uint16_t)word,
-					    out->flags & MARK_INET6 ? AF_INET6 : AF_INET);
-		if (form != FORM_V4) {
-			memset(&out->addr.ip, 0, 12);
-			/* Not copied by accept(): then the wildcard stands for it. */
-			if (form == FORM_FAR)
-				far_get(fd, &out->addr);
-		}
-	}
-	errno = saved;
-	return ours;
+	out->kind = word >> KIND_SHIFT & 1 ? MARK_PEER : MARK_LOCAL;
+	out->flags = word >> FLAGS_SHIFT & 0x1f;
+	out->addr = ip_addr_from_v4((uint32_t)(word >> 16), (uint16_t)word,
+				    out->flags & MARK_INET6 ? AF_INET6 : AF_INET);
+	if (form == FORM_V4)
+		return;
+	memset(&out->addr.ip, 0, 12);
+	/* Not copied by accept(): then the wildcard stands for it. */
+	if (form == FORM_FAR)
+		far_get(fd, &out->addr);
+}
+
+bool mark_get(int fd, const struct transport *transport, struct mark *out)
+{
+	uint64_t word = word_get(fd, transport);
+
+	if (!word_is_of(word, transport))
+		return false;
+	word_read(fd, word, out);
+	return true;
 }
 
 /* -1 is the default, and as an address (255.255.255.255) never one that a socket is bound to. */
@@ -120,25 +138,28 @@ int mark_source_set(int fd, uint32_t ipv4)
 
 bool peer_kept_get(int fd, struct peer_kept *out)
 {
+	uint32_t words[3];
 	struct note note;
 	const void *kept;
 	socklen_t size;
 
 	note_get(fd, &note);
 	kept = note_option_get(&note, NOTE_LEVEL, NOTE_PEER, &size);
-	if (!kept || size != sizeof *out)
+	if (!kept || size != sizeof words)
 		return false;
-	memcpy(out, kept, sizeof *out);
+	memcpy(words, kept, sizeof words);
+	*out = (struct peer_kept){.endpoint = {.cid = words[0], .port = words[1]}, .how = words[2]};
 	return true;
 }
 
 void peer_kept_set(int fd, const struct peer_kept *peer)
 {
+	const uint32_t words[] = {peer->endpoint.cid, peer->endpoint.port, peer->how};
 	struct note note;
 	int saved = errno;
 
 	note_get(fd, &note);
-	if (note_option_set(&note, NOTE_LEVEL, NOTE_PEER, peer, sizeof *peer))
+	if (note_option_set(&note, NOTE_LEVEL, NOTE_PEER, words, sizeof words))
 		note_set(fd, &note);
 	errno = saved;
 }
@@ -169,22 +190,28 @@ int socket_domain(int fd)
 	return domain;
 }
 
-const struct transport *transport_of(int domain)
+bool domain_is_ours(int domain)
 {
-	const struct transport *transport;
+	return domain == AF_VSOCK || (domain == AF_UNIX && settings()->has_unix);
+}
 
-	if (domain != transport_vsock.domain && domain != transport_realm.domain)
-		return NULL;
-	transport = settings()->transport;
-	/* A socket may have been made before this process entered a realm. */
-	return domain == transport->domain	  ? transport
-	       : domain == transport_vsock.domain ? &transport_vsock
-						  : NULL;
+const struct transport *mark_look(int fd, int domain, struct mark *out)
+{
+	/* Of one domain all have the mark in one option. A realm's is looked for only by those who are in it. */
+	const struct transport *const transports[] = {
+		domain == AF_VSOCK ? &transport_vsock : settings()->transport, &transport_unix};
+	uint64_t word = domain_is_ours(domain) ? word_get(fd, domain == AF_VSOCK ? &transport_vsock : &transport_unix) : 0;
+
+	for (unsigned i = 0; word && i < sizeof transports / sizeof *transports; i++) {
+		if (transports[i]->domain != domain || !word_is_of(word, transports[i]))
+			continue;
+		word_read(fd, word, out);
+		return transports[i];
+	}
+	return NULL;
 }
 
 const struct transport *mark_find(int fd, struct mark *out)
 {
-	const struct transport *transport = hint_says_foreign(fd) ? NULL : transport_of(socket_domain(fd));
-
-	return transport && mark_get(fd, transport, out) ? transport : NULL;
+	return hint_says_foreign(fd) ? NULL : mark_look(fd, socket_domain(fd), out);
 }

@@ -65,10 +65,12 @@ bool peer_has_shut(int fd);
 /* The domain of a socket (SO_DOMAIN, socket(7)), or -1. errno is preserved. */
 int socket_domain(int fd);
 
-/* The transport that uses a domain in this process, or NULL. */
-const struct transport *transport_of(int domain);
+/* Whether a socket of this domain may be one of ours. */
+bool domain_is_ours(int domain);
 
-/* The transport of a socket of ours, and its mark; NULL for any other descriptor. errno is preserved. */
+/* The transport of a socket of ours, and its mark, when its domain is known; NULL for any other. errno is preserved. */
+const struct transport *mark_look(int fd, int domain, struct mark *out);
+/* The same for any descriptor. */
 const struct transport *mark_find(int fd, struct mark *out);
 
 #endif

@@ -11,8 +11,9 @@
 /* Facts of our own stand among the options, at a level that no protocol has: setting them on a real socket fails. */
 #define NOTE_LEVEL 0xff
 enum note_fact {
-	NOTE_PEER = 1,	/* struct peer_kept */
-	NOTE_SCOPE = 2, /* uint32_t, sin6_scope_id of the address above */
+	NOTE_PEER = 1,	 /* struct peer_kept */
+	NOTE_SCOPE = 2,	 /* uint32_t, sin6_scope_id of the address above */
+	NOTE_SOURCE = 3, /* uint16_t, the port that a client of a unix target was bound to */
 };
 
 /* Room for that many options of type int; a longer value takes one more than it has words. */

@@ -98,20 +98,17 @@ static void window_set(int fd, const struct transport *transport)
 
 int option_set_buffer(int fd, int option, const void *value, socklen_t size)
 {
-	const struct transport *transport;
-
 	if (REAL(setsockopt)(fd, SOL_SOCKET, option, value, size) < 0)
 		return -1;
-	transport = transport_of(socket_domain(fd));
-	if (transport && transport->window_level)
-		window_set(fd, transport);
+	if (socket_domain(fd) == AF_VSOCK)
+		window_set(fd, &transport_vsock);
 	return 0;
 }
 
 /* More than the window is refused, as much as the window makes recv fail with ENOMEM. */
 void option_set_lowat(int fd, const void *value, socklen_t size)
 {
-	const struct transport *transport = transport_of(socket_domain(fd));
+	const struct transport *transport = &transport_vsock;
 	uint64_t window;
 	socklen_t window_size = sizeof window;
 	int least;
@@ -119,7 +116,7 @@ void option_set_lowat(int fd, const void *value, socklen_t size)
 	if (size < sizeof least)
 		return;
 	memcpy(&least, value, sizeof least);
-	if (!transport || !transport->window_level ||
+	if (socket_domain(fd) != AF_VSOCK ||
 	    REAL(getsockopt)(fd, transport->window_level, transport->window_option, &window, &window_size) < 0)
 		window = (uint64_t)option_int(fd, SOL_SOCKET, SO_RCVBUF) / 2;
 	if (least < 0 || (uint64_t)least > window / 2)

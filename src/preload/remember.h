@@ -33,6 +33,7 @@ enum hint {
 	HINT_SHUT = 1 << 4,	 /* and shut down: who still waits in accept is woken by a connection of ours */
 	HINT_LOOPBACK = 1 << 11, /* to a loopback address (only pending sockets have HINT_BOUND) */
 	HINT_V6ONLY = 1 << 13,	 /* (only pending sockets have HINT_CALL) */
+	HINT_GUARD = 1 << 15,	 /* accept must look closer: at a unix listener, or at who comes */
 	/* A client we retargeted: */
 	HINT_ATTEMPT = 1 << 3,	/* its attempt went on in the background: connect will tell the end (only pending
 				 * sockets have HINT_NONBLOCK) */

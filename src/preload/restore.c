@@ -2,6 +2,7 @@
 /* The way back from a retargeted socket. */
 #include "preload/restore.h"
 #include "preload/attempt.h"
+#include "preload/end.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/retarget.h"
@@ -13,18 +14,15 @@
 /* Where the program bound fd before it was listening or connected. False when it did not, or nobody knows. */
 static bool source_of(int fd, const struct socket_state *state, struct ip_addr *out)
 {
-	struct sockaddr_storage sa;
-	socklen_t len = sizeof sa;
-	struct endpoint local;
+	struct end local;
 	uint32_t ipv4;
 
 	*out = state->mark.addr;
 	if (state->mark.kind == MARK_LOCAL)
 		return true;
-	if (!mark_source_get(fd, &ipv4) || REAL(getsockname)(fd, (struct sockaddr *)&sa, &len) < 0 ||
-	    !state->transport->decode(&settings()->realm, &sa, len, &local))
+	if (!mark_source_get(fd, &ipv4) || !end_local(fd, state->transport, &local))
 		return false;
-	*out = ip_addr_from_v4(ipv4, port_show(local.port), state->family);
+	*out = ip_addr_from_v4(ipv4, port_show(local.endpoint.port), state->family);
 	return true;
 }
 
@@ -52,7 +50,7 @@ static int inet_rebind(int fd, const struct ip_addr *source, bool any_port)
 
 int inet_make(int fd, const struct socket_state *state, bool any_port)
 {
-	int made = socket_make(fd, state->hint, state->family), on = 1;
+	int made = socket_make(fd, state->hint, state->family, SOCK_STREAM), on = 1;
 	struct ip_addr source;
 
 	if (made < 0)

@@ -27,7 +27,7 @@ static void owner_copy(int from, int to)
 		REAL(fcntl)(to, F_SETSIG, signal);
 }
 
-int socket_make(int fd, unsigned hint, int domain)
+int socket_make(int fd, unsigned hint, int domain, int type)
 {
 	bool known = hint & HINT_PENDING;
 	int flags = hint & HINT_NONBLOCK ? O_NONBLOCK : 0, made, saved = errno;
@@ -36,7 +36,7 @@ int socket_make(int fd, unsigned hint, int domain)
 		flags = REAL(fcntl)(fd, F_GETFL);
 	if (flags < 0)
 		return -1;
-	made = REAL(socket)(domain, SOCK_STREAM | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
+	made = REAL(socket)(domain, type | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
 	if (made < 0)
 		return -1;
 	hint_clear(made);
@@ -45,7 +45,7 @@ int socket_make(int fd, unsigned hint, int domain)
 	if (!known || hint & HINT_FLAGS) {
 		owner_copy(fd, made);
 		if (flags & (O_ASYNC | O_APPEND))
-			REAL(fcntl)(made, F_SETFL, flags);
+			REAL(fcntl)(made, F_SETFL, flags | (type & SOCK_NONBLOCK ? O_NONBLOCK : 0));
 	}
 	errno = saved;
 	return made;

@@ -4,10 +4,11 @@
 #define IP2VSOCK_RETARGET_H
 
 /*
- * A new stream socket of `domain` with the file status flags, owner and socket options of fd; close-on-exec.
- * `hint` is what is remembered of fd and saves questions. -1 with errno of socket(2).
+ * A new socket of `domain` and `type` with the file status flags, owner and socket options of fd; close-on-exec, and
+ * non-blocking in any case with SOCK_NONBLOCK in type. `hint` is what is remembered of fd and saves questions. -1 with
+ * errno of socket(2).
  */
-int socket_make(int fd, unsigned hint, int domain);
+int socket_make(int fd, unsigned hint, int domain, int type);
 
 /*
  * Puts `made` in the place of fd and of every duplicate that this process has of the same socket: descriptor

@@ -6,6 +6,7 @@
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/retarget.h"
+#include "preload/stale.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -32,7 +33,14 @@ int bind_endpoint(int fd, const struct transport *transport, const struct endpoi
 	struct sockaddr_storage sa;
 	socklen_t len = transport->encode(&settings()->realm, to, &sa);
 
-	return REAL(bind)(fd, (struct sockaddr *)&sa, len);
+	return transport->greets ? bind_replacing(fd, &sa, len) : REAL(bind)(fd, (struct sockaddr *)&sa, len);
+}
+
+int name_any(int fd)
+{
+	const sa_family_t family = AF_UNIX;
+
+	return REAL(bind)(fd, (const struct sockaddr *)&family, sizeof family);
 }
 
 int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *to)
@@ -62,25 +70,36 @@ bool is_wake(const struct transport *transport, int fd)
 
 	if (REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) < 0)
 		return true; /* it has gone already */
+	if (transport->greets) /* monitors have no names */
+		return len > sizeof sa.ss_family;
 	return transport->decode(&settings()->realm, &sa, len, &peer) && peer.port >= WAKE_PORT;
 }
 
-void listener_wake(const struct transport *transport, const struct endpoint *at)
+static void knock_at(int knock, const struct transport *transport, const struct endpoint *at)
 {
-	int saved = errno, knock = REAL(socket)(transport->domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct endpoint from = {VMADDR_CID_ANY, WAKE_PORT | port_next()};
 	uint32_t cids[] = {at->cid == VMADDR_CID_ANY ? VMADDR_CID_LOCAL : at->cid, own_cid()};
 
-	if (knock >= 0 && transport == &transport_vsock)
-		bind_endpoint(knock, transport, &from);
-	for (unsigned i = 0; knock >= 0 && i < sizeof cids / sizeof *cids; i++) {
+	for (unsigned i = 0; i < sizeof cids / sizeof *cids; i++) {
 		struct sockaddr_storage sa;
-		struct endpoint to = {cids[i], at->port};
+		struct endpoint to = {.cid = cids[i], .port = at->port};
 		socklen_t len = transport->encode(&settings()->realm, &to, &sa);
 
 		if (REAL(connect)(knock, (struct sockaddr *)&sa, len) == 0 || errno != ENODEV)
 			break;
 	}
+}
+
+void listener_wake(const struct transport *transport, const struct sockaddr_storage *sa, socklen_t len)
+{
+	int saved = errno, knock = REAL(socket)(transport->domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct endpoint from = {.cid = VMADDR_CID_ANY, .port = WAKE_PORT | port_next()}, at;
+
+	if (knock >= 0 && transport == &transport_vsock)
+		bind_endpoint(knock, transport, &from);
+	if (knock >= 0 && transport->greets && name_any(knock) == 0)
+		REAL(connect)(knock, (const struct sockaddr *)sa, len);
+	else if (knock >= 0 && !transport->greets && transport->decode(&settings()->realm, sa, len, &at))
+		knock_at(knock, transport, &at);
 	if (knock >= 0)
 		REAL(close)(knock);
 	errno = saved;

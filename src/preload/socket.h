@@ -21,11 +21,14 @@ int bind_endpoint(int fd, const struct transport *transport, const struct endpoi
  */
 int bind_ephemeral(int fd, const struct transport *transport, struct endpoint *to);
 
+/* An abstract name of the kernel's choice for a unix socket (unix(7), autobind). */
+int name_any(int fd);
+
 /*
  * A connection to a listener of this machine that is closed at once, for a thread that waits there. Does not wait itself.
- * Without a road to this machine's own listeners (vsock_loopback, or an own CID) nobody is woken.
+ * Without a road to this machine's own listeners (vsock_loopback, or an own CID) nobody is woken. `sa` is its name.
  */
-void listener_wake(const struct transport *transport, const struct endpoint *at);
+void listener_wake(const struct transport *transport, const struct sockaddr_storage *sa, socklen_t len);
 /* True for an accepted connection that listener_wake() made, and for one whose other end has gone already. */
 bool is_wake(const struct transport *transport, int fd);
 

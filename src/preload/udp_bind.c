@@ -14,7 +14,7 @@
 static int listener_make(const struct endpoint *to, int *native)
 {
 	const struct transport *transport = settings()->transport;
-	struct endpoint at = {to->cid, dgram_carrier_port(to->port)};
+	struct endpoint at = {.cid = to->cid, .port = dgram_carrier_port(to->port)};
 	int fd = REAL(socket)(transport->domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
 
 	if (fd < 0)
@@ -133,7 +133,7 @@ int udp_listen(struct udp *udp, struct endpoint *to)
 /* Under the number that the kernel's socket has, if it has one. */
 int udp_bind_implicitly(struct udp *udp, int fd)
 {
-	struct endpoint to = {VMADDR_CID_ANY, VMADDR_PORT_ANY};
+	struct endpoint to = {.cid = VMADDR_CID_ANY, .port = VMADDR_PORT_ANY};
 	struct ip_addr at;
 
 	if (udp->bound)

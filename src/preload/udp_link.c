@@ -180,7 +180,7 @@ int link_failed(struct udp *udp, struct link *link, int error)
 int link_connect(struct udp *udp, struct link *link)
 {
 	const struct transport *transport = settings()->transport;
-	struct endpoint to = {link->to.cid, dgram_carrier_port(link->to.port)};
+	struct endpoint to = {.cid = link->to.cid, .port = dgram_carrier_port(link->to.port)};
 	struct sockaddr_storage sa;
 	socklen_t len;
 	int fd = stream_make(udp, transport), result;

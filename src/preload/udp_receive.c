@@ -45,7 +45,7 @@ static size_t data_give(const struct msghdr *message, const uint8_t *data, size_
 /* The address that the datagram came to, for IP_PKTINFO. */
 static void control_give(struct udp *udp, struct msghdr *message)
 {
-	struct endpoint peer = {VMADDR_CID_ANY, 0};
+	struct endpoint peer = {.cid = VMADDR_CID_ANY};
 	struct link *link = link_find(udp, &udp->from);
 	struct ip_addr to;
 

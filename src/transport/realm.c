@@ -63,7 +63,7 @@ static bool realm_decode(const struct realm *realm, const void *sa, socklen_t le
 	if (family != AF_UNIX || !realm->name)
 		return false;
 	if (at == end) { /* an unbound socket */
-		*out = (struct endpoint){VMADDR_CID_ANY, VMADDR_PORT_ANY};
+		*out = (struct endpoint){.cid = VMADDR_CID_ANY, .port = VMADDR_PORT_ANY};
 		return true;
 	}
 	realm_len = strlen(realm->name);
@@ -71,6 +71,7 @@ static bool realm_decode(const struct realm *realm, const void *sa, socklen_t le
 	    memcmp(at + 1 + PREFIX_LEN, realm->name, realm_len) != 0 || at[1 + PREFIX_LEN + realm_len] != '/')
 		return false;
 	at += 1 + PREFIX_LEN + realm_len + 1;
+	*out = (struct endpoint){.path = NULL};
 	return number_read(&at, end, &out->cid) && at < end && *at++ == '_' &&
 	       number_read(&at, end, &out->port) && at == end;
 }
@@ -80,10 +81,12 @@ const struct transport transport_realm = {
 	.domain = AF_UNIX,
 	.mark_level = SOL_SOCKET,
 	.mark_option = SO_MAX_PACING_RATE,
+	.mark_magic = 0x5a,
 	.mark_inherited = false,
 	.limit_level = SOL_SOCKET,
 	.limit_option = SO_SNDTIMEO,
 	.background = false,
+	.binds_clients = true,
 	.encode = realm_encode,
 	.decode = realm_decode,
 };

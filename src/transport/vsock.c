@@ -25,7 +25,7 @@ static bool vsock_decode(const struct realm *realm, const void *sa, socklen_t le
 	memcpy(&vm, sa, sizeof vm);
 	if (vm.svm_family != AF_VSOCK)
 		return false;
-	*out = (struct endpoint){vm.svm_cid, vm.svm_port};
+	*out = (struct endpoint){.cid = vm.svm_cid, .port = vm.svm_port};
 	return true;
 }
 
@@ -34,12 +34,14 @@ const struct transport transport_vsock = {
 	.domain = AF_VSOCK,
 	.mark_level = AF_VSOCK,
 	.mark_option = SO_VM_SOCKETS_BUFFER_MAX_SIZE,
+	.mark_magic = 0x5a,
 	.mark_inherited = true,
 	.window_level = AF_VSOCK,
 	.window_option = SO_VM_SOCKETS_BUFFER_SIZE,
 	.limit_level = AF_VSOCK,
 	.limit_option = SO_VM_SOCKETS_CONNECT_TIMEOUT,
 	.background = true,
+	.binds_clients = true,
 	.encode = vsock_encode,
 	.decode = vsock_decode,
 };

@@ -33,6 +33,11 @@ static void rules_text(const struct rules *rules, char *buf, size_t size)
 #define LABEL50 "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghij"
 #define NAME253 LABEL50 LABEL50 LABEL50 LABEL50 LABEL50 "xyz"
 
+#define PATH105 "/123456789012345678901234567890123456789012345678901234567890123456789012345678901" \
+		"23456789012345678901234"
+#define PATH107 PATH105 "56"
+#define ALLOW32 "10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40,41"
+
 /* A text without mistakes, and its rules. */
 static const struct {
 	const char *text;
@@ -56,6 +61,26 @@ static const struct {
 	{ "connect *:* inet #listen", "connect *:* inet" },
 	{ "\"connect\" \"*:*\" in\"et\"", "connect *:* inet" },
 	{ "connect \"*\":80 inet # \"open quote in a comment", "connect *:80 inet" },
+	/* unix */
+	{ "connect 10.0.0.9:22 unix /run/fc/9.sock:22", "connect 10.0.0.9:22 unix /run/fc/9.sock:22" },
+	{ "connect 10.0.0.9:* unix /run/a:b/9.sock:*", "connect 10.0.0.9:* unix /run/a:b/9.sock:*" },
+	{ "listen *:80-89 unix /run/9:180-189", "listen *:80-89 unix /run/9:180-189" },
+	{ "connect *:80 unix \"/run/my vm;#1\":80", "connect *:80 unix \"/run/my vm;#1\":80" },
+	{ "connect *:80 unix " PATH107 ":1", "connect *:80 unix " PATH107 ":1" },
+	{ "listen *:80 unix " PATH105 ":1", "listen *:80 unix " PATH105 ":1" },
+	/* options */
+	{ "connect *:80 vsock 7:80 fallback=inet timeout=500ms retry=10s",
+	  "connect *:80 vsock 7:80 timeout=500ms retry=10s fallback=inet" },
+	{ "connect *:80 unix /run/9:80 fallback=inet timeout=1500ms retry=2m buffer=1M",
+	  "connect *:80 unix /run/9:80 timeout=1500ms retry=120s fallback=inet buffer=1M" },
+	{ "connect *:80 vsock 7:80 timeout=1ms retry=1440m", "connect *:80 vsock 7:80 timeout=1ms retry=86400s" },
+	{ "listen *:80 vsock any:80 allow=host,3,7-9 buffer=256K",
+	  "listen *:80 vsock any:80 allow=host,3,7-9 buffer=256K" },
+	{ "listen *:80 vsock any:80 allow=hypervisor-2,4294967294 buffer=65537",
+	  "listen *:80 vsock any:80 allow=hypervisor-host,4294967294 buffer=65537" },
+	{ "listen *:80 vsock any:80 allow=" ALLOW32 " buffer=2G fallback=inet",
+	  "listen *:80 vsock any:80 allow=" ALLOW32 " fallback=inet buffer=2G" },
+	{ "listen udp *:80 vsock any:80 allow=3 buffer=128", "listen udp *:80 vsock any:80 allow=3 buffer=128" },
 	/* addresses */
 	{ "connect 10.0.0.3:80 inet", "connect 10.0.0.3:80 inet" },
 	{ "connect 10.0.0.3/32:80 inet", "connect 10.0.0.3:80 inet" },
@@ -346,60 +371,60 @@ static const struct {
 	{ "connect b\303\274cher.vm:80 inet", 0,
 	  "1:9: \"b\\xc3\\xbccher.vm\" is not a name (letters, digits, \"-\", \"_\" and "
 	  "\".\")" },
-	/* what is not available yet */
 	{ "connect sctp *:80 inet", 0,
 	  "1:9: \"sctp\" has no port (ADDRESS:PORT is expected, such as *:80 or 10.0.0.3:*)" },
-	{ "connect *:80 unix /run/fc/9.sock:22", 0, "1:14: target \"unix\" is not available yet" },
-	{ "connect *:80 unix /run/fc/9.sock", 0,
-	  "1:14: target \"unix\" is not available yet\n"
-	  "1:19: \"/run/fc/9.sock\" has no port (PATH:PORT is expected)" },
-	{ "connect *:80 unix :22", 0,
-	  "1:14: target \"unix\" is not available yet\n"
-	  "1:19: \":22\" has no path (PATH:PORT is expected)" },
-	{ "connect *:80 unix /run/fc/9.sock:0", 0,
-	  "1:14: target \"unix\" is not available yet\n"
-	  "1:34: port 0 cannot be asked for (write \"*\")" },
-	{ "connect *:80 unix", 0,
-	  "1:14: target \"unix\" is not available yet\n"
-	  "1:18: PATH:PORT is missing after \"unix\"" },
+	/* unix */
+	{ "connect *:80 unix /run/fc/9.sock", 0, "1:19: \"/run/fc/9.sock\" has no port (PATH:PORT is expected)" },
+	{ "connect *:80 unix :22", 0, "1:19: \":22\" has no path (PATH:PORT is expected)" },
+	{ "connect *:80 unix fc/9.sock:22", 0,
+	  "1:19: path \"fc/9.sock\" is not absolute (it has to begin with \"/\")" },
+	{ "connect *:80 unix /run/fc/9.sock:0", 0, "1:34: port 0 cannot be asked for (write \"*\")" },
+	{ "connect *:80 unix", 0, "1:18: PATH:PORT is missing after \"unix\"" },
 	{ "connect *:80-81 unix /run/9.sock:1-3", 0,
-	  "1:17: target \"unix\" is not available yet\n"
 	  "1:34: port range \"1-3\" has 3 ports, the left side 2" },
-	{ "connect *:80 unix "
-	  "/123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-	  "2345678901234567890123456789:1", 0,
-	  "1:14: target \"unix\" is not available yet\n"
+	{ "connect *:80 unix " PATH107 "x:1", 0,
 	  "1:19: path \"/12345678901234567890123456789012345678901234567890123456789...\" is "
 	  "too long (at most 107 bytes)" },
-	{ "connect *:80 inet timeout=500ms", 0, "1:19: option \"timeout\" is not available yet" },
-	{ "connect *:80 vsock 7:80 fallback=inet timeout=500ms retry=10s", 0,
-	  "1:25: option \"fallback\" is not available yet\n"
-	  "1:39: option \"timeout\" is not available yet\n"
-	  "1:53: option \"retry\" is not available yet" },
-	{ "connect *:80 vsock 7:80 fallback=tcp timeout=500 retry=s", 0,
-	  "1:25: option \"fallback\" is not available yet\n"
-	  "1:34: unknown fallback \"tcp\" (inet)\n"
-	  "1:38: option \"timeout\" is not available yet\n"
-	  "1:46: \"500\" is not a time (500ms, 2s, 1m)\n"
-	  "1:50: option \"retry\" is not available yet\n"
-	  "1:56: \"s\" is not a time (500ms, 2s, 1m)" },
-	{ "listen *:80 vsock any:80 allow=host,3,7-9 buffer=256K", 0,
-	  "1:26: option \"allow\" is not available yet\n"
-	  "1:43: option \"buffer\" is not available yet" },
-	{ "listen *:80 vsock any:80 allow=host,,7-9 buffer=K", 0,
-	  "1:26: option \"allow\" is not available yet\n"
-	  "1:37: CID is missing\n"
-	  "1:42: option \"buffer\" is not available yet\n"
-	  "1:49: \"K\" is not a size (65536, 256K, 4M)" },
-	{ "listen *:80 vsock any:80 allow=9-7 buffer=1T", 0,
-	  "1:26: option \"allow\" is not available yet\n"
-	  "1:32: CID range \"9-7\" ends before it begins\n"
-	  "1:36: option \"buffer\" is not available yet\n"
-	  "1:43: \"1T\" is not a size (65536, 256K, 4M)" },
-	{ "listen *:80 vsock any:80 allow=", 0,
-	  "1:26: option \"allow\" is not available yet\n"
-	  "1:32: CID is missing" },
+	{ "listen *:80 unix " PATH107 ":1", 0,
+	  "1:18: path \"/12345678901234567890123456789012345678901234567890123456789...\" is "
+	  "too long (at most 105 bytes, so that \"_\" and the port fit behind it)" },
+	{ "listen *:* unix " PATH107 ":*", 0,
+	  "1:17: path \"/12345678901234567890123456789012345678901234567890123456789...\" is "
+	  "too long (at most 101 bytes, so that \"_\" and the port fit behind it)" },
+	{ "connect udp *:80 unix /run/9.sock:1", 0,
+	  "1:23: target \"unix\" is for tcp only, at \"/run/9.sock:1\"" },
+	{ "listen *:80 unix /run/9.sock:1 allow=3", 0,
+	  "1:32: option \"allow\" is for vsock targets only (behind a unix socket there is one guest)" },
 	/* options */
+	{ "connect *:80 inet timeout=500ms", 0, "1:19: option \"timeout\" is for vsock and unix targets only" },
+	{ "connect *:80 vsock 7:80 fallback=tcp timeout=500 retry=s", 0,
+	  "1:34: unknown fallback \"tcp\" (inet)\n"
+	  "1:46: \"500\" is not a time (500ms, 2s, 1m; at most 1440m)\n"
+	  "1:56: \"s\" is not a time (500ms, 2s, 1m; at most 1440m)" },
+	{ "connect *:80 vsock 7:80 timeout=0s", 0,
+	  "1:33: \"0s\" is not a time (500ms, 2s, 1m; at most 1440m)" },
+	{ "connect *:80 vsock 7:80 timeout=1441m", 0,
+	  "1:33: \"1441m\" is not a time (500ms, 2s, 1m; at most 1440m)" },
+	{ "connect *:80 vsock 7:80 timeout=99999999999999999999ms", 0,
+	  "1:33: \"99999999999999999999ms\" is not a time (500ms, 2s, 1m; at most 1440m)" },
+	{ "connect *:80 vsock 7:80 retry=1s retry=2s", 0, "1:34: option \"retry\" is given twice" },
+	{ "connect udp *:80 vsock 7:80 retry=1s", 0, "1:29: option \"retry\" is for tcp only" },
+	{ "listen udp *:80 vsock any:80 fallback=inet", 0, "1:30: option \"fallback\" is for tcp only" },
+	{ "listen *:80 vsock any:80 allow=host,,7-9 buffer=K", 0,
+	  "1:37: CID is missing\n"
+	  "1:49: \"K\" is not a size (65536, 256K, 4M; 128 to 2G)" },
+	{ "listen *:80 vsock any:80 allow=9-7 buffer=1T", 0,
+	  "1:32: CID range \"9-7\" ends before it begins\n"
+	  "1:43: \"1T\" is not a size (65536, 256K, 4M; 128 to 2G)" },
+	{ "listen *:80 vsock any:80 buffer=127", 0, "1:33: \"127\" is not a size (65536, 256K, 4M; 128 to 2G)" },
+	{ "listen *:80 vsock any:80 buffer=3G", 0, "1:33: \"3G\" is not a size (65536, 256K, 4M; 128 to 2G)" },
+	{ "listen *:80 vsock any:80 allow=", 0, "1:32: CID is missing" },
+	{ "listen *:80 vsock any:80 allow=3,", 0, "1:34: CID is missing" },
+	{ "listen *:80 vsock any:80 allow=any", 0,
+	  "1:32: CID \"any\" allows everybody (leave allow= out)" },
+	{ "listen *:80 vsock any:80 allow=" ALLOW32 ",99", 0,
+	  "1:32: \"" "10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,...\""
+	  " has too many CIDs (at most 32; 3-9 counts as one)" },
 	{ "listen *:80 vsock any:80 timeout=1s", 0,
 	  "1:26: option \"timeout\" is for connect only" },
 	{ "connect *:80 vsock 7:80 allow=3", 0, "1:25: option \"allow\" is for listen only" },
@@ -407,7 +432,7 @@ static const struct {
 	  "1:25: unknown option \"tiemout\" (allow, timeout, retry, fallback or buffer)" },
 	{ "connect *:80 vsock 7:80 =3s", 0,
 	  "1:25: unexpected \"=3s\" (only options, as KEY=VALUE, may follow)" },
-	{ "connect *:80 reject timeout=1s", 0, "1:21: option \"timeout\" is not available yet" },
+	{ "connect *:80 reject timeout=1s", 0, "1:21: option \"timeout\" is for vsock and unix targets only" },
 	/* reject and what is left over */
 	{ "connect *:80 reject EFOO", 0,
 	  "1:21: unknown error \"EFOO\" (ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, "
@@ -764,12 +789,14 @@ static const struct {
 	struct endpoint to;
 	const char *text;
 } endpoints[] = {
-	{ { 3, 5432 }, "3:5432" },
-	{ { VMADDR_CID_HOST, 80 }, "host:80" },
-	{ { VMADDR_CID_LOCAL, 4294967294 }, "local:4294967294" },
-	{ { VMADDR_CID_HYPERVISOR, 0 }, "hypervisor:0" },
-	{ { VMADDR_CID_ANY, VMADDR_PORT_ANY }, "any:*" },
-	{ { 4294967294, 1 }, "4294967294:1" },
+	{ { .cid = 3, .port = 5432 }, "3:5432" },
+	{ { .cid = VMADDR_CID_HOST, .port = 80 }, "host:80" },
+	{ { .cid = VMADDR_CID_LOCAL, .port = 4294967294 }, "local:4294967294" },
+	{ { .cid = VMADDR_CID_HYPERVISOR, .port = 0 }, "hypervisor:0" },
+	{ { .cid = VMADDR_CID_ANY, .port = VMADDR_PORT_ANY }, "any:*" },
+	{ { .cid = 4294967294, .port = 1 }, "4294967294:1" },
+	{ { .path = "/run/9", .port = 22 }, "/run/9:22" },
+	{ { .path = "/run/my vm", .port = VMADDR_PORT_ANY }, "\"/run/my vm\":*" },
 };
 
 START_TEST(test_endpoint_text)

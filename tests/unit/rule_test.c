@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which rule decides, what it says of an address, and which address a CID is shown as. */
 #include "core/table.h"
+#include "ip2vsock/transport.h"
 #include "naive.h"
 #include "unit.h"
 
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/un.h>
 
 static struct arena arena = UNIT_ARENA;
 
@@ -47,7 +50,8 @@ static void decision_text(const struct target *target, char *buf, size_t size)
 		text_str(&text, config_errno_name(target->error));
 		break;
 	case TARGET_VSOCK:
-		text_str(&text, "vsock ");
+	case TARGET_UNIX:
+		text_str(&text, target->kind == TARGET_UNIX ? "unix " : "vsock ");
 		text_str(&text, config_endpoint_text(&target->to, to, sizeof(to)));
 		break;
 	}
@@ -722,8 +726,163 @@ START_TEST(test_hash_is_even_wherever_addresses_differ)
 }
 END_TEST
 
+static const char guests[] =
+	"host 10.0.0.5 5 guest.vm\n"
+	"connect 10.0.0.0/8:1 unix /run/a:1\n" /* not one address */
+	"connect tcp 10.0.0.9:22 unix /run/a:22\n"
+	"connect 10.0.0.8:23 unix /run/a:23\n" /* the first counts */
+	"connect [fd00::9]:22 unix /run/a:22\n"
+	"connect guest.vm:80 unix /run/b:*\n" /* never: line 1; but it says whose it is */
+	"connect *:7000-7009 unix /run/c:17000-17009\n"
+	"listen *:8443 unix /run/d:8443\n"
+	"listen *:9000 unix /run/e:9000 fallback=inet\n"
+	"listen *:80 vsock any:80 allow=host,7-9,12\n";
+
+static const struct {
+	const char *path;
+	sa_family_t family;
+	bool v6only;
+	const char *want;
+} guest_addresses[] = {
+	{ "/run/a", AF_INET, false, "10.0.0.9:0" },
+	{ "/run/a", AF_INET6, false, "[fd00::9]:0" },
+	{ "/run/b", AF_INET, false, "10.0.0.5:0" },
+	{ "/run/b", AF_INET6, false, "10.0.0.5:0" },
+	{ "/run/b", AF_INET6, true, "[fd69:7032:7673:1::a00:5]:0" },
+	{ "/run/none", AF_INET, false, "198.18.255.255:0" },
+};
+
+START_TEST(test_guest_of_a_path)
+{
+	struct rules *rules = rules_of(guests);
+	struct ip_addr addr = { .family = AF_INET6 };
+	char buf[IP_ADDR_TEXT_SIZE];
+
+	rules_show_path(rules, guest_addresses[_i].path, guest_addresses[_i].family, guest_addresses[_i].v6only, &addr.ip);
+	ck_assert_str_eq(ip_addr_text(&addr, buf), guest_addresses[_i].want);
+	arena_free(&arena);
+}
+END_TEST
+
+START_TEST(test_guests_without_an_address_differ)
+{
+	struct rules *rules = rules_of(guests);
+	static const char *const paths[] = { "/run/c", "/run/d", "/run/e" };
+	struct in6_addr ip[3], again;
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct ip_addr addr = { .family = AF_INET };
+
+		rules_show_path(rules, paths[i], AF_INET, false, &ip[i]);
+		addr.ip = ip[i];
+		rules_show_path(rules, paths[i], AF_INET6, false, &again);
+		ck_assert_mem_eq(&ip[i], &again, sizeof(again));
+		ck_assert(!ip_addr_is_loopback(&addr));
+		ck_assert_uint_eq(ntohl(ip[i].s6_addr32[3]) >> 16, 0xc613); /* 198.19.0.0/16 */
+		for (unsigned j = 0; j < i; j++)
+			ck_assert_mem_ne(&ip[i], &ip[j], sizeof(ip[i]));
+	}
+	arena_free(&arena);
+}
+END_TEST
+
+START_TEST(test_unix_targets_carry_no_datagrams)
+{
+	struct rules *rules = rules_of(guests);
+	struct ip_addr addr = addr_of(rules, "10.1.1.1:7003"), any = addr_of(rules, "0.0.0.0:8443");
+	struct target target;
+
+	rules_find(rules, RULE_CONNECT, RULE_TCP, &addr, &target);
+	ck_assert_int_eq(target.kind, TARGET_UNIX);
+	ck_assert_str_eq(target.to.path, "/run/c");
+	ck_assert_uint_eq(target.to.port, 17003);
+	rules_find(rules, RULE_CONNECT, RULE_UDP, &addr, &target);
+	ck_assert_int_eq(target.kind, TARGET_REJECT);
+	ck_assert_int_eq(target.error, ECONNREFUSED);
+	rules_find(rules, RULE_LISTEN, RULE_UDP, &any, &target);
+	ck_assert_int_eq(target.kind, TARGET_REJECT);
+	ck_assert_int_eq(target.error, EACCES);
+	ck_assert(rules_have_unix(rules));
+	arena_free(&arena);
+}
+END_TEST
+
+START_TEST(test_allowed_cids)
+{
+	struct rules *rules = rules_of(guests);
+	struct ip_addr addr = addr_of(rules, "0.0.0.0:80"), other = addr_of(rules, "0.0.0.0:8443");
+	struct target target;
+
+	rules_find(rules, RULE_LISTEN, RULE_TCP, &addr, &target);
+	for (uint32_t cid = 0; cid < 20; cid++)
+		ck_assert_int_eq(rule_allows(target_options(&target), cid),
+				 cid == 2 || (cid >= 7 && cid <= 9) || cid == 12);
+	rules_find(rules, RULE_LISTEN, RULE_TCP, &other, &target);
+	ck_assert(rule_allows(target_options(&target), 3));
+	arena_free(&arena);
+}
+END_TEST
+
+static const struct {
+	const char *path;
+	uint32_t port;
+	const char *name;
+} unix_names[] = {
+	{ "/run/9.sock", VMADDR_PORT_ANY, "/run/9.sock" },
+	{ "/run/9.sock", 52, "/run/9.sock_52" },
+	{ "/run/a_1", 4294967294, "/run/a_1_4294967294" },
+};
+
+START_TEST(test_unix_name_out_and_back)
+{
+	const struct endpoint to = { .cid = VMADDR_CID_ANY, .port = unix_names[_i].port, .path = unix_names[_i].path };
+	struct sockaddr_storage sa;
+	socklen_t len = transport_unix.encode(NULL, &to, &sa);
+	const char *name = (const char *)&sa + offsetof(struct sockaddr_un, sun_path);
+	struct endpoint back;
+	char path[108];
+
+	ck_assert_str_eq(name, unix_names[_i].name);
+	ck_assert_uint_eq(len, offsetof(struct sockaddr_un, sun_path) + strlen(name) + 1);
+	ck_assert(transport_unix.decode(NULL, &sa, len, &back));
+	ck_assert_uint_eq(back.port, to.port);
+	if (to.port == VMADDR_PORT_ANY)
+		return;
+	ck_assert(unix_name_path(&sa, len, path, sizeof(path)));
+	ck_assert_str_eq(path, to.path);
+}
+END_TEST
+
+static const struct {
+	const char *name;
+	socklen_t length;
+} not_unix_names[] = {
+	{ "", 0 }, { "\0abc_1", 6 }, { "/run/9.sock", 11 }, { "/run/9_", 7 }, { "_52", 3 }, { "/run/9_4294967295", 17 },
+	{ "/run/9_12345678901", 18 }, { "/run/9_5x", 9 },
+};
+
+START_TEST(test_names_without_a_port)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	socklen_t len = (socklen_t)offsetof(struct sockaddr_un, sun_path) + not_unix_names[_i].length;
+	struct endpoint back;
+	char path[108];
+
+	memcpy(un.sun_path, not_unix_names[_i].name, not_unix_names[_i].length);
+	ck_assert(!unix_name_path(&un, len, path, sizeof(path)));
+	ck_assert(transport_unix.decode(NULL, &un, len, &back));
+	ck_assert_uint_eq(back.port, VMADDR_PORT_ANY);
+}
+END_TEST
+
 static void fill(TCase *tc)
 {
+	TABLE_TEST(test_guest_of_a_path, guest_addresses);
+	tcase_add_test(tc, test_guests_without_an_address_differ);
+	tcase_add_test(tc, test_unix_targets_carry_no_datagrams);
+	tcase_add_test(tc, test_allowed_cids);
+	TABLE_TEST(test_unix_name_out_and_back, unix_names);
+	TABLE_TEST(test_names_without_a_port, not_unix_names);
 	TABLE_TEST(test_first_match_decides, decisions);
 	tcase_add_test(tc, test_tcp_rules_are_not_for_udp);
 	tcase_add_test(tc, test_empty_rules_leave_everything_alone);

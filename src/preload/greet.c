@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* "CONNECT PORT" and "OK NUMBER". */
+#include "preload/greet.h"
+#include "preload/log.h"
+#include "preload/real.h"
+
+#include <errno.h>
+#include <string.h>
+
+int greet_begin(int fd, uint32_t port, struct greeting *greeting)
+{
+	char line[32];
+	struct text text;
+
+	greeting->have = 0;
+	text_init(&text, line, sizeof line);
+	text_str(&text, "CONNECT ");
+	text_uint(&text, port);
+	text_str(&text, "\n");
+	if (REAL(send)(fd, line, text.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)text.len)
+		return 0;
+	return ECONNREFUSED; /* it has closed already */
+}
+
+static int refused(const struct greeting *greeting)
+{
+	char buf[192];
+	struct text text;
+
+	if (log_on(LOG_INFO)) {
+		log_line(&text, buf, sizeof buf);
+		if (greeting->have) {
+			text_str(&text, "the monitor answered ");
+			text_quoted(&text, greeting->line, greeting->have);
+			text_str(&text, ", expected OK and a number");
+		} else {
+			text_str(&text, "the monitor closed the connection: nobody listens on that port of the guest");
+		}
+		log_write(LOG_INFO, &text);
+	}
+	return ECONNREFUSED;
+}
+
+static bool is_ok(const struct greeting *greeting)
+{
+	unsigned at = 3;
+
+	if (greeting->have < 5 || memcmp(greeting->line, "OK ", 3) != 0)
+		return false;
+	while (greeting->line[at] >= '0' && greeting->line[at] <= '9')
+		at++;
+	return at > 3 && at == greeting->have - 1u;
+}
+
+int greet_go_on(int fd, struct greeting *greeting)
+{
+	size_t room = sizeof greeting->line - greeting->have, size;
+	char *at = greeting->line + greeting->have, *end;
+	ssize_t got;
+
+	/* Without its newline all that is there belongs to the answer. */
+	do
+		got = REAL(recv)(fd, at, room, MSG_PEEK | MSG_DONTWAIT);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		return EAGAIN;
+	if (got <= 0)
+		return refused(greeting);
+	end = memchr(at, '\n', (size_t)got);
+	size = end ? (size_t)(end + 1 - at) : (size_t)got;
+	got = REAL(recv)(fd, at, size, MSG_DONTWAIT);
+	if (got != (ssize_t)size)
+		return refused(greeting);
+	greeting->have = (uint8_t)(greeting->have + size);
+	if (end)
+		return is_ok(greeting) ? 0 : refused(greeting);
+	return greeting->have < sizeof greeting->line ? EAGAIN : refused(greeting);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The words that begin a connection through the unix socket of a virtual machine monitor. */
+#ifndef IP2VSOCK_GREET_H
+#define IP2VSOCK_GREET_H
+
+#include <stdint.h>
+
+/*
+ * Firecracker ("Host-Initiated Connections" in docs/vsock.md) and Cloud Hypervisor (docs/vsock.md): who has connected
+ * sends "CONNECT PORT\n", and is answered "OK NUMBER\n" once the guest has accepted; where nobody listens in the guest the
+ * monitor closes. What follows the newline is the guest's.
+ */
+struct greeting {
+	uint8_t have;
+	char line[32]; /* as much as has come of the answer */
+};
+
+/* Sends the request. 0, or the errno of a connect that was refused. */
+int greet_begin(int fd, uint32_t port, struct greeting *greeting);
+
+/* Takes the answer, not one byte more, as far as it has come: 0, EAGAIN while there is more to come, or why it failed
+ * (ECONNREFUSED; the log says what came instead). */
+int greet_go_on(int fd, struct greeting *greeting);
+
+#endif
