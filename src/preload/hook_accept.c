@@ -2,11 +2,14 @@
 /* accept, accept4: the peer's address in the family that the listener was made with. */
 #include "preload/decide.h"
 #include "preload/end.h"
+#include "preload/guard.h"
 #include "preload/hooks.h"
 #include "preload/options.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/retarget.h"
 #include "preload/socket.h"
+#include "preload/wait.h"
 
 #include <errno.h>
 #include <string.h>
@@ -129,7 +132,7 @@ static unsigned listener_learn(int listener, int family)
 	if (settings()->disabled || settings()->failed)
 		return 0;
 	if ((family < 0 || domain_is_ours(family)) && (transport = mark_find(listener, &mark)))
-		hint = HINT_LISTEN | HINT_INHERIT | (transport->greets ? HINT_GUARD : 0) | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
+		hint = HINT_LISTEN | HINT_INHERIT | (transport->greets || guard_exists(listener) ? HINT_GUARD : 0) | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 		       (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 		       (ip_addr_is_loopback(&mark.addr) ? HINT_LOOPBACK : 0);
 	hint_clear(listener); /* it may be that of a pending socket, which a child made listen */
@@ -143,6 +146,27 @@ static bool was_shut(int fd)
 	const struct transport *transport = transport_here(fd);
 
 	return transport && is_wake(transport, fd);
+}
+
+/* The result of a call whose connection was not for the program: there may be another. */
+#define ACCEPT_AGAIN (-2)
+
+/* A peer that the listener's rule does not allow is sent away. False when it was. */
+static bool admitted(int listener, int fd)
+{
+	const struct transport *transport;
+	struct mark mark;
+	struct end peer;
+
+	if (settings()->disabled || settings()->failed || !(transport = mark_find(listener, &mark)) || transport->greets)
+		return true;
+	if (!end_peer(fd, transport, &peer)) /* it has gone already */
+		peer.endpoint.cid = VMADDR_CID_ANY;
+	if (guard_allows(listener, peer.endpoint.cid))
+		return true;
+	REAL(close)(fd);
+	guard_refused(listener, &mark, RULE_TCP, peer.endpoint.cid);
+	return false;
 }
 
 /* `before`: the hint of the listener when the call began. */
@@ -159,6 +183,8 @@ static int finish(int listener, unsigned before, int fd, struct sockaddr *addr, 
 	family = addr ? family_of(addr, room) : -1;
 	if (!hint)
 		hint = listener_learn(listener, family);
+	if (hint & HINT_LISTEN && hint & HINT_GUARD && !admitted(listener, fd))
+		return ACCEPT_AGAIN;
 	if (hint & HINT_FOREIGN)
 		hint_set(fd, HINT_FOREIGN);
 	if (hint & HINT_LISTEN && hint & HINT_INHERIT)
@@ -169,18 +195,97 @@ static int finish(int listener, unsigned before, int fd, struct sockaddr *addr, 
 	return fd;
 }
 
+/* SO_RCVTIMEO, as a moment of wait.h. */
+static int64_t accept_until(int listener)
+{
+	struct timeval limit = {0};
+	socklen_t size = sizeof limit;
+
+	REAL(getsockopt)(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, &size);
+	if (!limit.tv_sec && !limit.tv_usec)
+		return WAIT_FOREVER;
+	return wait_until(&(struct timespec){limit.tv_sec, limit.tv_usec * 1000});
+}
+
+/* After somebody was sent away: false when the listener's own limit is over before the next one comes. */
+static bool accept_waits(int listener, int64_t until)
+{
+	struct pollfd poll_fd = {.fd = listener, .events = POLLIN};
+	struct timespec left = wait_left(until);
+
+	if (until == WAIT_FOREVER || REAL(ppoll)(&poll_fd, 1, &left, NULL) != 0)
+		return true;
+	errno = EAGAIN;
+	return false;
+}
+
+/* Gives a name to the program, whose pointers the kernel judges. */
+static int name_give(int fd, const struct sockaddr_storage *sa, socklen_t sa_len, struct sockaddr *addr, socklen_t *len,
+		     socklen_t room)
+{
+	if (REAL(getsockname)(fd, addr, len) < 0) {
+		close_quietly(fd);
+		return -1;
+	}
+	*len = room;
+	ip_addr_copy_out(sa, sa_len, addr, len);
+	return fd;
+}
+
+/*
+ * Until somebody comes who is for the program: a blocking call does not return for others, and a non-blocking one takes
+ * them out of the queue, so that nobody who polls is told of them again. Nothing is written where the program wants the
+ * name before that.
+ */
+static __attribute__((noinline)) int accept_guarded(int listener, struct sockaddr *addr, socklen_t *len, socklen_t room,
+						     int flags)
+{
+	struct sockaddr_storage sa;
+	int64_t until = WAIT_NOT;
+	int fd = ACCEPT_AGAIN, saved = errno;
+
+	while (fd == ACCEPT_AGAIN) {
+		unsigned before = hint_get(listener);
+		socklen_t sa_len = sizeof sa;
+		struct sockaddr *name = addr ? (struct sockaddr *)&sa : NULL;
+
+		if (until != WAIT_NOT && !accept_waits(listener, until))
+			return -1;
+		fd = finish(listener, before, REAL(accept4)(listener, name, name ? &sa_len : NULL, flags), name, &sa_len,
+			    name ? sizeof sa : 0);
+		if (fd == ACCEPT_AGAIN && until == WAIT_NOT)
+			until = accept_until(listener);
+		if (fd >= 0 && addr)
+			fd = name_give(fd, &sa, sa_len, addr, len, room);
+	}
+	if (fd >= 0)
+		errno = saved;
+	return fd;
+}
+
+static bool is_guarded(unsigned hint)
+{
+	return (hint & (HINT_LISTEN | HINT_GUARD)) == (HINT_LISTEN | HINT_GUARD) && !(hint & HINT_PENDING);
+}
+
 HOOK int accept(int listener, struct sockaddr *addr, socklen_t *len)
 {
 	socklen_t room = room_of(addr, len);
 	unsigned before = hint_get(listener);
+	int fd = ACCEPT_AGAIN;
 
-	return finish(listener, before, REAL(accept)(listener, addr, len), addr, len, room);
+	if (!is_guarded(before))
+		fd = finish(listener, before, REAL(accept)(listener, addr, len), addr, len, room);
+	return fd == ACCEPT_AGAIN ? accept_guarded(listener, addr, len, room, 0) : fd;
 }
 
 HOOK int accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	socklen_t room = room_of(addr, len);
 	unsigned before = hint_get(listener);
+	int fd = ACCEPT_AGAIN;
 
-	return finish(listener, before, REAL(accept4)(listener, addr, len, flags), addr, len, room);
+	if (!is_guarded(before))
+		fd = finish(listener, before, REAL(accept4)(listener, addr, len, flags), addr, len, room);
+	return fd == ACCEPT_AGAIN ? accept_guarded(listener, addr, len, room, flags) : fd;
 }

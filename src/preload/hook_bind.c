@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* bind, listen: where a server's socket is retargeted. */
 #include "preload/decide.h"
+#include "preload/guard.h"
 #include "preload/hooks.h"
 #include "preload/log.h"
 #include "preload/options.h"
@@ -105,11 +106,13 @@ static int bind_patiently(int fd, const struct transport *transport, const struc
 	return result;
 }
 
-static int mark_made(int made, const struct transport *transport, struct mark *mark, const struct endpoint *to)
+static int mark_made(int made, const struct target *target, struct mark *mark, const struct endpoint *to)
 {
 	if (mark->addr.port == 0)
 		mark->addr.port = port_show(to->port);
-	return mark_set(made, transport, mark);
+	if (guard_set(made, target_options(target)) < 0)
+		return -1;
+	return mark_set(made, target_transport(target), mark);
 }
 
 /* fd is a TCP socket that is not connected; `made` becomes a socket on the other transport, bound and marked. */
@@ -127,11 +130,11 @@ static int listener_make(int fd, const struct socket_state *state, struct mark *
 	else
 		result = bind_patiently(made, transport, &to, hint_settled(state->hint) & HINT_SHUT);
 	if (result == 0)
-		result = mark_made(made, transport, mark, &to);
+		result = mark_made(made, target, mark, &to);
 	else if (errno == EADDRINUSE) {
 		result = bind_beside(&made, transport, &to, mark);
 		if (result == 0)
-			result = mark_made(made, transport, mark, &to);
+			result = mark_made(made, target, mark, &to);
 	}
 	if (result == 0)
 		return made;
@@ -169,7 +172,7 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 	if (socket_install(fd, state->hint, made) < 0)
 		return fail(error_of_socket(errno));
 	hint_clear(fd);
-	hint_set(fd, HINT_LISTEN | (transport->greets ? HINT_GUARD : 0) | (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
+	hint_set(fd, HINT_LISTEN | (transport->greets || target_options(target)->allow ? HINT_GUARD : 0) | (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
 			     (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 			     (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 			     (ip_addr_is_loopback(addr) ? HINT_LOOPBACK : 0));

@@ -283,6 +283,7 @@ static void socket_init(struct udp *udp, int fd, const struct socket_state *stat
 	REAL(getsockopt)(fd, SOL_SOCKET, SO_COOKIE, &udp->cookie, &size);
 	if (state->family == AF_INET)
 		any.ip = ip_addr_from_v4(INADDR_ANY, 0, AF_INET).ip;
+	udp->rule = NULL;
 	udp->mark = (struct mark){
 		.kind = MARK_LOCAL, .flags = state->family == AF_INET6 ? MARK_INET6 : 0, .addr = any};
 	options_ask(udp, fd);

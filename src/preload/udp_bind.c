@@ -166,6 +166,7 @@ static int bind_locked(struct udp *udp, int fd, const struct ip_addr *addr, cons
 	if (udp->bound)
 		return fail(EINVAL);
 	udp->mark.addr = *addr;
+	udp->rule = target_options(target);
 	if (udp_listen(udp, &to) == 0)
 		return 0;
 	if (errno == EADDRINUSE) {
@@ -180,6 +181,7 @@ static int bind_locked(struct udp *udp, int fd, const struct ip_addr *addr, cons
 		}
 	}
 	udp->mark = unbound;
+	udp->rule = NULL;
 	return -1;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What peers have to say: connections accepted, hellos and records read. */
+#include "preload/guard.h"
 #include "preload/log.h"
 #include "preload/udp_link.h"
 #include "preload/udp_native.h"
@@ -10,6 +11,14 @@
 bool endpoint_is(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->cid == b->cid && a->port == b->port;
+}
+
+bool peer_allowed(struct udp *udp, uint32_t cid)
+{
+	if (!udp->rule || rule_allows(udp->rule, cid))
+		return true;
+	guard_refused(udp->listener, &udp->mark, RULE_UDP, cid);
+	return false;
 }
 
 /* Where the program sent to an address of several that lead to one endpoint, answers come from that address. */
@@ -167,7 +176,9 @@ static bool listener_accept(struct udp *udp)
 		fd = descriptor_keep(fd);
 		if (!transport->mark_inherited) /* accept(2) copies nothing on this transport */
 			stream_window(fd, transport);
-		link = transport->decode(&settings()->realm, &sa, len, &from) ? link_take(udp) : NULL;
+		if (!transport->decode(&settings()->realm, &sa, len, &from))
+			from.cid = VMADDR_CID_ANY;
+		link = from.cid != VMADDR_CID_ANY && peer_allowed(udp, from.cid) ? link_take(udp) : NULL;
 		if (!link) {
 			SYSTEM(close, fd);
 			continue;

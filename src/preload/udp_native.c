@@ -100,7 +100,7 @@ bool native_receive(struct udp *udp)
 		if (got < 0)
 			return false;
 		if (!transport_vsock.decode(&settings()->realm, (struct sockaddr *)&sa, len, &from) || got > DGRAM_MOST ||
-		    (udp->connected && !endpoint_is(&udp->peer_to, &from)))
+		    (udp->connected && !endpoint_is(&udp->peer_to, &from)) || !peer_allowed(udp, from.cid))
 			continue;
 		sender_show(udp, &from, &udp->from);
 		dgram_prefix_write((size_t)got, udp->buffer);

@@ -87,6 +87,7 @@ struct udp {
 	unsigned control; /* udp_control_ask() */
 	int64_t receive_limit; /* ms, 0 none */
 	struct mark mark;      /* kind MARK_LOCAL: what the program bound */
+	const struct rule_options *rule; /* of the rule that it was bound by, or NULL */
 	struct endpoint local;
 	struct ip_addr peer; /* if connected */
 	struct endpoint peer_to;
@@ -229,6 +230,8 @@ void peer_show(struct udp *udp, const struct endpoint *from, struct ip_addr *out
 int link_connect(struct udp *udp, struct link *link);
 /* The attempt has failed: there will be a pause. Returns the errno that UDP has for it. */
 int link_failed(struct udp *udp, struct link *link, int error);
+/* Whether a peer that comes by itself may: allow= of the rule. One that may not is counted, and logged. */
+bool peer_allowed(struct udp *udp, uint32_t cid);
 /* Its window (ip2vsock/transport.h), for a listener and for a connection. */
 void stream_window(int fd, const struct transport *transport);
 /* How an attempt ended: 0, EINPROGRESS, or why it failed. */
