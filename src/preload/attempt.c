@@ -5,6 +5,7 @@
 #include "preload/emulate.h"
 #include "preload/greet.h"
 #include "preload/listeners.h"
+#include "preload/persist.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
@@ -20,7 +21,7 @@
 /* In ms, between two tries at a full backlog: as long as TCP waits at least. */
 #define PAUSE_MOST 1024
 
-static int64_t now_ms(void)
+int64_t now_ms(void)
 {
 	struct timespec now = {0};
 
@@ -110,6 +111,21 @@ static struct timeval send_limit_ask(int fd)
 	return limit;
 }
 
+bool has_more(const struct rule_options *rule)
+{
+	return rule->retry || rule->fallback;
+}
+
+int64_t try_limit(const struct rule_options *rule)
+{
+	return rule->timeout ? rule->timeout : USUAL_LIMIT;
+}
+
+bool is_unreachable(int error)
+{
+	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ETIMEDOUT;
+}
+
 static void attempt_plan(struct attempt *attempt, int64_t already)
 {
 	if (attempt->planned)
@@ -119,8 +135,8 @@ static void attempt_plan(struct attempt *attempt, int64_t already)
 	if (!options_unset(attempt->fd, attempt->state->hint))
 		attempt->send_limit = send_limit_ask(attempt->fd);
 	attempt->patience = patience_ask(attempt->fd, attempt->state);
-	if (attempt->rule->timeout && attempt->rule->timeout < attempt->patience)
-		attempt->patience = attempt->rule->timeout;
+	if (has_more(attempt->rule) || attempt->rule->timeout)
+		attempt->patience = try_limit(attempt->rule) < attempt->patience ? try_limit(attempt->rule) : attempt->patience;
 }
 
 static int64_t patience_left(const struct attempt *attempt)
@@ -283,8 +299,8 @@ static int monitor_reach(const struct attempt *attempt, int made, struct greetin
 	}
 }
 
-/* Waits for the answer until then. */
-static int monitor_answer(const struct attempt *attempt, int made, struct greeting *greeting, int64_t until)
+/* Waits for the answer until then: ETIMEDOUT, EINTR. */
+static int monitor_answer(struct attempt *attempt, int made, int64_t until)
 {
 	struct pollfd poll_fd = {.fd = made, .events = POLLIN};
 	int error = EAGAIN;
@@ -297,13 +313,13 @@ static int monitor_answer(const struct attempt *attempt, int made, struct greeti
 		if (count == 0 && now_ms() >= until)
 			return ETIMEDOUT;
 		if (count > 0)
-			error = greet_go_on(made, greeting);
+			error = greet_go_on(made, &attempt->greeting);
 	}
 	return error;
 }
 
 /* A full backlog: a monitor that has much to do, or none to do it. */
-static int monitor_backlog(const struct attempt *attempt, int made, struct greeting *greeting, int64_t until)
+static int monitor_backlog(struct attempt *attempt, int made, int64_t until)
 {
 	int error = EAGAIN;
 
@@ -314,31 +330,36 @@ static int monitor_backlog(const struct attempt *attempt, int made, struct greet
 			return ETIMEDOUT;
 		if (REAL(poll)(NULL, 0, left < pause ? left : pause) < 0 && !is_restarted(&attempt->send_limit))
 			return EINTR;
-		error = monitor_reach(attempt, made, greeting);
+		error = monitor_reach(attempt, made, &attempt->greeting);
 	}
 	return error;
 }
 
+/* So long a non-blocking connect waits for a monitor, or for bad news: the usual answer of one on this machine is quicker. */
+#define MOMENT 10
+
 static enum attempt_end monitor_connect(struct attempt *attempt, int made)
 {
-	bool blocking = is_blocking(attempt->fd, attempt->state->hint), cut = false;
-	int64_t start = now_ms(), until = start + (attempt->rule->timeout ? attempt->rule->timeout : USUAL_LIMIT), end;
-	struct greeting greeting;
+	bool blocking = is_blocking(attempt->fd, attempt->state->hint), reached;
+	int64_t start = now_ms(), most = start + try_limit(attempt->rule), until = blocking ? most : start + MOMENT;
 	int error;
 
+	attempt->start = start;
 	if (blocking && !options_unset(attempt->fd, attempt->state->hint)) {
 		attempt->send_limit = send_limit_ask(attempt->fd);
-		end = call_end(&attempt->send_limit, start);
-		cut = end < until;
-		until = cut ? end : until;
+		if (call_end(&attempt->send_limit, start) < until)
+			until = call_end(&attempt->send_limit, start);
 	}
-	error = monitor_reach(attempt, made, &greeting);
+	error = monitor_reach(attempt, made, &attempt->greeting);
 	if (error == EAGAIN)
-		error = monitor_backlog(attempt, made, &greeting, until);
-	if (!error)
-		error = monitor_answer(attempt, made, &greeting, until);
+		error = monitor_backlog(attempt, made, until);
+	reached = !error;
+	if (reached)
+		error = monitor_answer(attempt, made, until);
+	if (error == EINTR || (error == ETIMEDOUT && until < most))
+		return reached ? ended(ATTEMPT_WAITS, error == EINTR ? EINTR : EINPROGRESS) : ended(ATTEMPT_FAILED, error);
 	if (error)
-		return ended(ATTEMPT_FAILED, error == ETIMEDOUT && cut ? EINPROGRESS : error);
+		return ended(ATTEMPT_FAILED, error);
 	if (!blocking) /* TCP tells a non-blocking socket only later, and programs count on that */
 		return ended(ATTEMPT_RUNNING, EINPROGRESS);
 	REAL(ioctl)(made, FIONBIO, &(int){0});
@@ -349,7 +370,7 @@ enum attempt_end attempt_begin(struct attempt *attempt, int made)
 {
 	const struct transport *transport = attempt->transport;
 	unsigned hint = attempt->state->hint;
-	bool limited = attempt->rule->timeout || !options_unset(attempt->fd, hint) ||
+	bool limited = attempt->rule->timeout || has_more(attempt->rule) || !options_unset(attempt->fd, hint) ||
 		       (transport->background && !is_blocking(made, hint));
 	enum attempt_end end;
 	int error;
@@ -376,6 +397,53 @@ enum attempt_end attempt_begin(struct attempt *attempt, int made)
 	if (end == ATTEMPT_MADE && !transport->background && !is_blocking(made, hint))
 		return ended(ATTEMPT_RUNNING, EINPROGRESS);
 	return end;
+}
+
+enum attempt_end attempt_glance(const struct attempt *attempt, int made)
+{
+	struct pollfd poll_fd = {.fd = made, .events = POLLOUT};
+	int64_t until = now_ms() + MOMENT;
+	int error = errno, told;
+
+	if (attempt->transport->greets) /* it is connected */
+		return ended(ATTEMPT_RUNNING, error);
+	while (REAL(poll)(&poll_fd, 1, wait_ms(until)) <= 0)
+		if (now_ms() >= until)
+			return ended(ATTEMPT_WAITS, error);
+	told = option_int(made, SOL_SOCKET, SO_ERROR);
+	return told ? ended(ATTEMPT_FAILED, error_of_connect(told)) : ended(ATTEMPT_RUNNING, error);
+}
+
+/* --- tries that somebody else repeats */
+
+int try_begin(const struct attempt *attempt, int made, struct greeting *greeting)
+{
+	struct timeval limit = time_of(try_limit(attempt->rule));
+	int error;
+
+	if (attempt->transport->greets) {
+		error = monitor_reach(attempt, made, greeting);
+		return error ? error == EAGAIN ? ECONNREFUSED : error : EINPROGRESS;
+	}
+	if (attempt->transport->background)
+		limit_set(attempt, made, &limit);
+	error = endpoint_connect(attempt, made);
+	return error && error != EINPROGRESS ? error_of_connect(error) : error;
+}
+
+int try_look(const struct attempt *attempt, int made, struct greeting *greeting)
+{
+	struct pollfd poll_fd = {.fd = made, .events = POLLOUT};
+	int error;
+
+	if (attempt->transport->greets) {
+		error = greet_go_on(made, greeting);
+		return error == EAGAIN ? EINPROGRESS : error;
+	}
+	if (REAL(poll)(&poll_fd, 1, 0) <= 0)
+		return EINPROGRESS;
+	error = option_int(made, SOL_SOCKET, SO_ERROR);
+	return error ? error_of_connect(error) : 0;
 }
 
 /* --- what goes on */
@@ -447,6 +515,8 @@ enum attempt_state attempt_look(int fd, const struct socket_state *state)
 	struct peer_kept peer;
 	int saved = errno;
 
+	if (state->transport->greets && is_waiting(fd))
+		return ATTEMPT_PENDING;
 	if (is_connected(fd) || peer_kept_get(fd, &peer)) {
 		errno = saved;
 		return ATTEMPT_CONNECTED;
@@ -454,6 +524,10 @@ enum attempt_state attempt_look(int fd, const struct socket_state *state)
 	if (state->mark.kind != MARK_PEER) {
 		errno = saved;
 		return ATTEMPT_NONE;
+	}
+	if (state->transport->greets) { /* such clients take the program's place when it is over, well or badly */
+		errno = saved;
+		return ATTEMPT_OVER;
 	}
 	REAL(poll)(&poll_fd, 1, 0);
 	/* A failed one is writable, with or without POLLERR; what was shut down has more to say, or nothing. */
@@ -467,6 +541,30 @@ enum attempt_state attempt_look(int fd, const struct socket_state *state)
 	return result;
 }
 
+enum attempt_end attempt_await(int fd)
+{
+	struct timeval limit = send_limit_ask(fd);
+	int64_t until = call_end(&limit, now_ms());
+	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+	int error;
+
+	while (persist_drive(), is_waiting(fd)) {
+		int64_t soon = persist_until(until);
+
+		if (REAL(poll)(&poll_fd, 1, wait_ms(soon)) < 0 && !is_restarted(&limit))
+			return ended(ATTEMPT_RUNNING, EINTR);
+		if (now_ms() >= until)
+			return ended(ATTEMPT_RUNNING, EINPROGRESS);
+	}
+	/* Connected; or failed; or a TCP socket that is about to be (fallback=inet). */
+	if (attempt_wait(fd, &limit, until) == ATTEMPT_RUNNING)
+		return ATTEMPT_RUNNING;
+	error = errno;
+	if (is_connected(fd))
+		return ATTEMPT_MADE;
+	return ended(ATTEMPT_FAILED, socket_domain(fd) == AF_UNIX ? attempt_error(fd) : error);
+}
+
 enum attempt_end attempt_join(int fd, const struct socket_state *state)
 {
 	struct timeval limit;
@@ -474,8 +572,12 @@ enum attempt_end attempt_join(int fd, const struct socket_state *state)
 
 	if (!is_blocking(fd, state->hint))
 		return ended(ATTEMPT_RUNNING, EALREADY);
-	limit = send_limit_ask(fd);
-	end = attempt_wait(fd, &limit, call_end(&limit, now_ms()));
+	if (state->transport->greets) {
+		end = attempt_await(fd);
+	} else {
+		limit = send_limit_ask(fd);
+		end = attempt_wait(fd, &limit, call_end(&limit, now_ms()));
+	}
 	return end == ATTEMPT_RUNNING && errno == EINPROGRESS ? ended(end, EALREADY) : end;
 }
 
@@ -483,5 +585,7 @@ int attempt_error(int fd)
 {
 	int error = option_int(fd, SOL_SOCKET, SO_ERROR);
 
+	if (!error && socket_domain(fd) == AF_UNIX && (error = failure_take(fd)))
+		return error;
 	return error ? error_of_connect(error) : ECONNABORTED;
 }

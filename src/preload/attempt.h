@@ -4,6 +4,7 @@
 #define IP2VSOCK_ATTEMPT_H
 
 #include "preload/decide.h"
+#include "preload/greet.h"
 
 #include <sys/time.h>
 
@@ -16,6 +17,7 @@ struct attempt {
 	bool planned;		   /* what follows is known */
 	struct timeval send_limit; /* SO_SNDTIMEO; 0: none */
 	int64_t start, patience;   /* ms: when it began, and how long TCP would try */
+	struct greeting greeting;  /* of a transport that greets */
 	int cut;		   /* ATTEMPT_CUT: EINTR, ETIMEDOUT, or EINPROGRESS for SO_SNDTIMEO */
 };
 
@@ -24,6 +26,7 @@ enum attempt_end {
 	ATTEMPT_FAILED,	 /* errno as TCP has it */
 	ATTEMPT_RUNNING, /* goes on in the background; errno is EINPROGRESS or EINTR */
 	ATTEMPT_CUT,	 /* the transport gave up where TCP does not: attempt_go_on() */
+	ATTEMPT_WAITS,	 /* it would go on if somebody looked after it (persist.h); errno as with ATTEMPT_RUNNING */
 };
 
 /*
@@ -33,7 +36,11 @@ enum attempt_end {
  */
 enum attempt_end attempt_begin(struct attempt *attempt, int made);
 
-/* Of a transport that greets `made` is non-blocking; it is as fd is once it is connected. */
+/*
+ * After ATTEMPT_RUNNING of a rule that has more to try: whether it has failed already (ATTEMPT_FAILED), as it has within
+ * a moment where nobody is there; ATTEMPT_WAITS when there is no outcome yet.
+ */
+enum attempt_end attempt_glance(const struct attempt *attempt, int made);
 
 /* After ATTEMPT_CUT, better with a socket that was not used yet: the peer may still hold that one's port. */
 enum attempt_end attempt_go_on(struct attempt *attempt, int made);
@@ -56,6 +63,28 @@ enum attempt_end attempt_join(int fd, const struct socket_state *state);
 
 /* How one that is over ended: an errno as TCP's connect tells it, once; ECONNABORTED when SO_ERROR was read. */
 int attempt_error(int fd);
+
+/*
+ * One try that does not wait, on a socket that is non-blocking: 0, EINPROGRESS, or why it failed as TCP would say. And
+ * what has become of it.
+ */
+int try_begin(const struct attempt *attempt, int made, struct greeting *greeting);
+int try_look(const struct attempt *attempt, int made, struct greeting *greeting);
+
+/* The rule says what is to be done when an attempt fails. */
+bool has_more(const struct rule_options *rule);
+/* How long a try may take, in ms, and whether another one, or the network, may do better after it failed with this error. */
+int64_t try_limit(const struct rule_options *rule);
+bool is_unreachable(int error);
+
+/* ms of CLOCK_MONOTONIC */
+int64_t now_ms(void);
+
+/*
+ * Waits for the outcome of an attempt that persist.h looks after, as a blocking connect(2) does: SO_SNDTIMEO of fd,
+ * signals. ATTEMPT_MADE, ATTEMPT_FAILED, or ATTEMPT_RUNNING with EINPROGRESS or EINTR.
+ */
+enum attempt_end attempt_await(int fd);
 
 /* True when every signal handler of the process was installed with SA_RESTART. */
 bool handlers_restart(void);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* connect: where a client's socket is retargeted. */
 #include "preload/attempt.h"
-#include "preload/end.h"
+#include "preload/client.h"
 #include "preload/hooks.h"
 #include "preload/listeners.h"
 #include "preload/log.h"
 #include "preload/options.h"
+#include "preload/persist.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/restore.h"
@@ -16,40 +17,6 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
-
-/* Keeps what the program bound in the socket, as getsockname will show it after connect. */
-static void source_keep(int made, const struct ip_addr *source)
-{
-	if (ip_addr_is_v4(source) && !ip_addr_is_any(source))
-		mark_source_set(made, ip_addr_v4(source));
-}
-
-/* To the port of the program's choice, or to one of ours. */
-static int client_bind(int made, const struct transport *transport, const struct ip_addr *source)
-{
-	struct endpoint from = {.cid = VMADDR_CID_ANY, .port = source ? source->port : 0};
-
-	if (!transport->binds_clients)
-		return source && source->port ? end_source_set(made, source->port) : 0;
-	return source && bind_endpoint(made, transport, &from) == 0 ? 0 : bind_ephemeral(made, transport, &from);
-}
-
-/* A socket like fd on a transport, bound and marked. `source` is where fd is bound, or NULL. */
-static int client_make(int fd, const struct socket_state *state, const struct transport *transport,
-		       const struct mark *mark, const struct ip_addr *source)
-{
-	int type = SOCK_STREAM | (transport->greets ? SOCK_NONBLOCK : 0);
-	int made = socket_make(fd, state->hint, transport->domain, type);
-
-	if (made < 0)
-		return fail(error_of_socket(errno));
-	if (source)
-		source_keep(made, source);
-	if (client_bind(made, transport, source) == 0 && mark_set(made, transport, mark) == 0)
-		return made;
-	close_quietly(made);
-	return -1;
-}
 
 /* What connect says when fd is retargeted and marked. */
 static int attempt_told(int fd, enum attempt_end end, int error)
@@ -90,72 +57,135 @@ static bool is_still(int fd, const struct identity *identity)
 	return state.kind == KIND_TCP && tcp_state(fd) == TCP_CLOSE;
 }
 
+/* Everything about a connect(2) that is to be retargeted. */
+struct call {
+	int fd;
+	const struct socket_state *state;
+	const struct ip_addr *addr;
+	const struct target *target;
+	const struct ip_addr *source; /* where fd is bound, or NULL */
+	const struct sockaddr *sa;    /* as the program gave it */
+	socklen_t len;
+};
+
+static int connect_untouched(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len);
+
+/*
+ * The rule has more to try after an attempt that failed (made is -1), or that goes on as `made`, which is taken over: tries
+ * are repeated while the program waits, here when it is blocking. What cannot be repeated ends with that error.
+ */
+static int connect_persist(const struct call *call, const struct attempt *attempt, const struct mark *mark, int made)
+{
+	int error = errno;
+	enum attempt_end end;
+	struct socket_state state;
+
+	if (persist_begin(attempt, call->target, call->addr, call->source, mark, made, made < 0 ? error : 0) < 0)
+		return fail(made < 0 ? error : ENOBUFS);
+	if (made >= 0 && error != EAGAIN) /* a signal, SO_SNDTIMEO, or a non-blocking socket */
+		return fail(error);
+	if (REAL(fcntl)(call->fd, F_GETFL) & O_NONBLOCK)
+		return fail(EINPROGRESS);
+	end = attempt_await(call->fd);
+	if (end == ATTEMPT_RUNNING)
+		return -1;
+	error = errno;
+	socket_look(call->fd, &state);
+	if (end == ATTEMPT_FAILED && state.kind == KIND_OURS)
+		inet_restore(call->fd, &state);
+	else
+		hint_clear(call->fd);
+	return end == ATTEMPT_MADE ? 0 : fail(error);
+}
+
+/* An attempt failed for good, with errno: the rule may have more to try. */
+static int connect_failed(const struct call *call, const struct attempt *attempt, const struct mark *mark)
+{
+	if (!is_unreachable(errno))
+		return -1;
+	if (attempt->rule->retry)
+		return connect_persist(call, attempt, mark, -1);
+	if (!attempt->rule->fallback)
+		return -1;
+	fallback_say(call->target, call->addr, errno);
+	return connect_untouched(call->fd, call->addr, call->sa, call->len);
+}
+
 /*
  * A new socket, connected (or connecting) to the target, then put in the place of fd. In that order, so that a
- * failed connect leaves the program's descriptor exactly as it was. `source` is where fd is bound, or NULL.
+ * failed connect leaves the program's descriptor exactly as it was.
  */
-static int connect_fresh(int fd, const struct socket_state *state, const struct ip_addr *addr,
-			 const struct target *target, const struct ip_addr *source)
+static int connect_fresh(const struct call *call)
 {
+	const struct socket_state *state = call->state;
 	struct attempt attempt = {
-		.fd = fd,
+		.fd = call->fd,
 		.state = state,
-		.transport = target_transport(target),
-		.to = target->to,
-		.rule = target_options(target),
+		.transport = target_transport(call->target),
+		.to = call->target->to,
+		.rule = target_options(call->target),
 	};
-	struct mark mark = {.kind = MARK_PEER, .addr = *addr};
+	struct mark mark = {.kind = MARK_PEER, .addr = *call->addr};
 	struct identity identity;
 	enum attempt_end end;
-	int made, error;
+	int made, error, fd = call->fd;
 
 	mark.flags = state->kind == KIND_OURS ? state->mark.flags : options_flags(fd, state->hint);
 	if (state->family == AF_INET6)
 		mark.flags |= MARK_INET6;
-	made = client_make(fd, state, attempt.transport, &mark, source);
+	made = client_make(fd, state, attempt.transport, &mark, call->source, 0);
 	if (made < 0)
-		return -1;
+		return connect_failed(call, &attempt, &mark);
 	identify(fd, state->hint, &identity);
 	end = attempt_begin(&attempt, made);
 	if (end == ATTEMPT_CUT) {
 		close_quietly(made);
-		made = client_make(fd, state, attempt.transport, &mark, source);
+		made = client_make(fd, state, attempt.transport, &mark, call->source, 0);
 		if (made < 0)
 			return -1;
 		end = attempt_go_on(&attempt, made);
 	}
+	if (end == ATTEMPT_RUNNING && has_more(attempt.rule))
+		end = attempt_glance(&attempt, made);
 	error = errno;
-	if (end == ATTEMPT_FAILED) {
-		close_quietly(made);
-		return -1;
-	}
 	if (!is_still(fd, &identity)) {
 		close_quietly(made);
-		return fail(EBADF);
+		return end == ATTEMPT_FAILED ? fail(error) : fail(EBADF);
 	}
+	if (end == ATTEMPT_FAILED) {
+		close_quietly(made);
+		return connect_failed(call, &attempt, &mark);
+	}
+	if (end == ATTEMPT_WAITS)
+		return connect_persist(call, &attempt, &mark, made);
 	if (socket_install(fd, hint_get(fd), made) < 0)
 		return fail(error_of_socket(errno));
 	return attempt_told(fd, end, error);
 }
 
 /* A socket that bind retargeted: it has the port that the program wants, so it is the one to be connected. */
-static int connect_bound(int fd, const struct socket_state *state, const struct ip_addr *addr,
-			 const struct target *target)
+static int connect_bound(const struct call *call)
 {
+	const struct socket_state *state = call->state;
+	const struct target *target = call->target;
+	int fd = call->fd;
 	struct attempt attempt = {
 		.fd = fd, .state = state, .transport = state->transport, .to = target->to, .rule = target_options(target)};
-	struct mark mark = {.kind = MARK_PEER, .flags = state->mark.flags, .addr = *addr};
+	struct mark mark = {.kind = MARK_PEER, .flags = state->mark.flags, .addr = *call->addr};
+	struct call bound = *call;
 	enum attempt_end end;
 	int error;
 
+	bound.source = &state->mark.addr;
 	if (state->transport != target_transport(target) || state->transport->greets)
-		return connect_fresh(fd, state, addr, target, &state->mark.addr);
+		return connect_fresh(&bound);
 	end = attempt_begin(&attempt, fd);
 	if (end == ATTEMPT_CUT)
 		end = attempt_go_on(&attempt, fd);
 	error = errno;
 	if (end == ATTEMPT_FAILED)
-		return fail(error == EINVAL ? EISCONN : error); /* accepted, and shut down since */
+		return error == EINVAL ? fail(EISCONN) /* accepted, and shut down since */
+				       : connect_failed(&bound, &attempt, &mark);
 	source_keep(fd, &state->mark.addr);
 	mark_set(fd, state->transport, &mark);
 	return attempt_told(fd, end, error);
@@ -249,6 +279,7 @@ static int connect_anew(int fd, const struct ip_addr *addr, const struct target 
 static int connect_retargeted(int fd, const struct socket_state *state, const struct ip_addr *addr,
 			      const struct target *target, const struct sockaddr *sa, socklen_t len)
 {
+	struct call call = {.fd = fd, .state = state, .addr = addr, .target = target, .sa = sa, .len = len};
 	struct ip_addr source;
 	bool fresh = state->hint & HINT_PENDING;
 	int result;
@@ -263,10 +294,10 @@ static int connect_retargeted(int fd, const struct socket_state *state, const st
 	if (state->family != addr->family)
 		return fail_misfit(state, len);
 	if (state->kind == KIND_OURS)
-		return connect_bound(fd, state, addr, target);
+		return connect_bound(&call);
 	if ((!fresh || state->hint & HINT_BOUND) && inet_bound(fd, &source))
-		return connect_fresh(fd, state, addr, target, &source);
-	return connect_fresh(fd, state, addr, target, NULL);
+		call.source = &source;
+	return connect_fresh(&call);
 }
 
 /* An address no rule matches, on whatever fd is. Only when the kernel does not like it is fd looked at. */
@@ -358,8 +389,10 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 	struct socket_state state;
 	struct ip_addr here;
 	int result, saved = errno;
-	bool matches = decide(fd, RULE_CONNECT, addr, &state, &target);
+	bool matches;
 
+	persist_drive();
+	matches = decide(fd, RULE_CONNECT, addr, &state, &target);
 	if (ip_addr_is_any(addr)) {
 		here = this_host(addr);
 		addr = &here;

@@ -55,13 +55,14 @@ int hot_udp_epoll_pwait(int epfd, struct epoll_event *events, int most, int time
 	int64_t until;
 	int count, left;
 
-	if (!is_watched())
+	if (!is_watched() && !wait_always())
 		return REAL(epoll_pwait)(epfd, events, most, timeout, mask);
 	until = wait_until(timeout < 0 ? NULL : &limit);
 	do {
-		count = REAL(epoll_pwait)(epfd, events, most, left_ms(until), mask);
-		left = udp_watched(epfd, events, count);
-	} while (count > 0 && left == 0 && !wait_is_over(until));
+		persist_drive();
+		count = REAL(epoll_pwait)(epfd, events, most, left_ms(persist_wait_until(until)), mask);
+		left = is_watched() ? udp_watched(epfd, events, count) : count;
+	} while (count >= 0 && left == 0 && !wait_is_over(until));
 	return count < 0 ? count : left;
 }
 
@@ -72,13 +73,17 @@ int hot_udp_epoll_pwait2(int epfd, struct epoll_event *events, int most, const s
 	int64_t until;
 	int count, left;
 
-	if (!is_watched() || !limit_is_good(timeout))
+	if ((!is_watched() && !wait_always()) || !limit_is_good(timeout))
 		return REAL(epoll_pwait2)(epfd, events, most, timeout, mask);
 	until = wait_until(timeout);
 	do {
-		limit = wait_left(until);
-		count = REAL(epoll_pwait2)(epfd, events, most, until == WAIT_FOREVER ? NULL : &limit, mask);
-		left = udp_watched(epfd, events, count);
-	} while (count > 0 && left == 0 && !wait_is_over(until));
+		int64_t piece;
+
+		persist_drive();
+		piece = persist_wait_until(until);
+		limit = wait_left(piece);
+		count = REAL(epoll_pwait2)(epfd, events, most, piece == WAIT_FOREVER ? NULL : &limit, mask);
+		left = is_watched() ? udp_watched(epfd, events, count) : count;
+	} while (count >= 0 && left == 0 && !wait_is_over(until));
 	return count < 0 ? count : left;
 }

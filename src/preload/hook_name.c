@@ -2,6 +2,7 @@
 /* getsockname, getpeername: the addresses a TCP socket would show. */
 #include "preload/decide.h"
 #include "preload/end.h"
+#include "preload/persist.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -48,6 +49,10 @@ static bool peer_name_show(int fd, struct ip_addr *out, bool *over)
 	if (!(transport = name_mark(fd, &mark)) || !end_peer(fd, transport, &remote))
 		return false;
 	show_peer(&remote.endpoint, &mark, out);
+	if (transport->greets && is_waiting(fd)) {
+		*over = true;
+		return true;
+	}
 	*over = peer_kept_get(fd, &kept) && peer_is_over(fd, &kept);
 	return true;
 }
@@ -141,6 +146,7 @@ HOOK int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict
 	struct ip_addr shown;
 	int saved = errno;
 
+	persist_drive();
 	if (REAL(getpeername)(fd, addr, len) == 0)
 		return is_ip_name(addr, room) ? 0 : name_answer(fd, true, addr, len, room);
 	if (errno != ENOTCONN)

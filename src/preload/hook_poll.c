@@ -16,6 +16,8 @@ static bool poll_cares(const struct pollfd *fds, nfds_t count)
 {
 	if (!is_pointer(fds) || !wait_counts(count))
 		return false;
+	if (wait_always())
+		return true;
 	for (nfds_t i = 0; i < count; i++)
 		if (wait_cares(fds[i].fd))
 			return true;

@@ -122,6 +122,8 @@ static bool sets_care(struct sets sets)
 	for (unsigned set = 0; set < SETS; set++)
 		if (sets.of[set] && !is_pointer(sets.of[set]))
 			return false;
+	if (wait_always())
+		return true;
 	if (sets.count > top)
 		sets.count = top;
 	for (unsigned word = 0; word < words(sets.count); word++)

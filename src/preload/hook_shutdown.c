@@ -2,6 +2,7 @@
 /* shutdown: of a listener, which vsock does not have, and of a connection, whose end TCP tells differently. */
 #include "preload/decide.h"
 #include "preload/hooks.h"
+#include "preload/persist.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/restore.h"
@@ -161,6 +162,8 @@ HOOK int shutdown(int fd, int how)
 		return REAL(shutdown)(fd, how);
 	if (option_int(fd, SOL_SOCKET, SO_ACCEPTCONN))
 		result = how == SHUT_WR ? 0 : listener_shut(fd, transport);
+	else if (transport->greets && is_waiting(fd))
+		result = attempt_shut(fd);
 	else if (peer_find(fd, transport, &peer))
 		result = connection_shut(fd, transport, how, &peer);
 	else if (is_connecting(fd, &mark))

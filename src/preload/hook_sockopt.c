@@ -5,6 +5,7 @@
 #include "preload/emulate.h"
 #include "preload/hooks.h"
 #include "preload/options.h"
+#include "preload/persist.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
@@ -144,7 +145,16 @@ static bool answer_correct(int fd, int option, int *number)
 			return false;
 		*number = protocol_of(fd);
 		return true;
+	case SO_TYPE: /* of one that waits (persist.h) */
+		if (*number != SOCK_DGRAM || !has_unix() || !mark_find(fd, &mark))
+			return false;
+		*number = SOCK_STREAM;
+		return true;
 	case SO_ERROR: /* of an attempt to connect; a connection that was made and then reset stays reset */
+		if (*number == 0 && hint_settled(hint_get(fd)) & HINT_PERSIST) {
+			*number = failure_take(fd);
+			return true;
+		}
 		if ((*number != ECONNRESET && *number != ENODEV) || !mark_find(fd, &mark) || is_connected(fd))
 			return false;
 		*number = error_of_connect(*number);
@@ -172,6 +182,8 @@ static __attribute__((noinline)) int option_get(int fd, int level, int option, v
 	int saved = errno, result, number = 0, error;
 	struct mark mark;
 
+	if (option == SO_ERROR)
+		persist_drive();
 	if (!asked || !mark_find(fd, &mark)) {
 		result = REAL(getsockopt)(fd, level, option, value, size);
 		if (result == 0) {

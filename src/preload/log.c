@@ -87,6 +87,16 @@ void log_say_once(bool *said, const char *what)
 		log_say(LOG_ERROR, what);
 }
 
+void log_error(struct text *text, int error)
+{
+	const char *name = real_error_name(error);
+
+	if (name)
+		text_str(text, name);
+	else
+		text_int(text, error);
+}
+
 void log_call(const char *call, int fd, const struct ip_addr *addr, const char *transport,
 	      const struct endpoint *to, int result)
 {
@@ -113,13 +123,8 @@ void log_call(const char *call, int fd, const struct ip_addr *addr, const char *
 	text_str(&text, " = ");
 	text_int(&text, result);
 	if (result < 0) {
-		const char *name = real_error_name(error);
-
 		text_str(&text, " ");
-		if (name)
-			text_str(&text, name);
-		else
-			text_int(&text, error);
+		log_error(&text, error);
 	}
 	log_write(LOG_INFO, &text);
 	errno = error;

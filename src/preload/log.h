@@ -26,6 +26,9 @@ void log_say(enum log_level level, const char *what);
 /* The same, but only the first time for this flag. */
 void log_say_once(bool *said, const char *what);
 
+/* The name of an errno, or its number. */
+void log_error(struct text *text, int error);
+
 /* "connect(7, 10.0.0.5:80) -> vsock 3:80 = -1 EINPROGRESS", at info level. `to` may be NULL. */
 void log_call(const char *call, int fd, const struct ip_addr *addr, const char *transport,
 	      const struct endpoint *to, int result);

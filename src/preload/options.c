@@ -10,7 +10,7 @@
 /* SOL_SOCKET options by number (asm-generic/socket.h); the newer names are not in every libc. */
 const uint8_t socket_option_keep[SOCKET_OPTION_COUNT] = {
 	[SO_REUSEADDR] = KEEP_MARK,
-	[SO_TYPE] = KEEP_NATIVE,
+	[SO_TYPE] = KEEP_ANSWER,
 	[SO_ERROR] = KEEP_ANSWER,
 	[SO_SNDBUF] = KEEP_BUFFER,
 	[SO_RCVBUF] = KEEP_BUFFER,

@@ -5,6 +5,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,6 +70,25 @@ bool real_has_threads(void)
 		__atomic_store_n(&known, true, __ATOMIC_RELEASE);
 	}
 	return !single || !*single;
+}
+
+bool real_thread_start(void *(*run)(void *))
+{
+	__typeof__(pthread_create) *create = (__typeof__(pthread_create) *)dlsym(RTLD_DEFAULT, "pthread_create");
+	__typeof__(pthread_detach) *detach = (__typeof__(pthread_detach) *)dlsym(RTLD_DEFAULT, "pthread_detach");
+	sigset_t all, before;
+	pthread_t thread;
+	bool started;
+
+	if (!create || !detach)
+		return false;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	started = create(&thread, NULL, run, NULL) == 0;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (started)
+		detach(thread);
+	return started;
 }
 
 const char *real_error_name(int error)

@@ -38,6 +38,8 @@ void *real_bind(enum real_index index);
 void real_bind_all(void);
 /* False while this process surely has only one thread. */
 bool real_has_threads(void);
+/* Starts a thread that nobody waits for and no signal comes to. False when there can be none. */
+bool real_thread_start(void *(*run)(void *));
 /* strerrorname_np(3), or NULL where libc has none (musl, glibc before 2.32): such a libc loads the library, too. */
 const char *real_error_name(int error);
 

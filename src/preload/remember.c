@@ -3,6 +3,7 @@
 #include "preload/remember.h"
 #include "preload/chosen.h"
 #include "preload/log.h"
+#include "preload/persist.h"
 #include "preload/udp.h"
 
 #include <errno.h>
@@ -143,6 +144,8 @@ void hint_change(int fd, unsigned before, unsigned after)
 		notes_drop(fd);
 	if (before & HINT_OPTIONS)
 		chosen_drop(fd);
+	if (before & HINT_PERSIST && !(before & (HINT_PENDING | HINT_LISTEN)))
+		persist_closed(fd);
 	__atomic_store_n(&remembered_now()->hints[fd], (uint16_t)after, __ATOMIC_RELAXED);
 }
 

@@ -37,6 +37,7 @@ enum hint {
 	/* A client we retargeted: */
 	HINT_ATTEMPT = 1 << 3,	/* its attempt went on in the background: connect will tell the end (only pending
 				 * sockets have HINT_NONBLOCK) */
+	HINT_PERSIST = 1 << 15, /* persist.h looks after it, or has (only listeners have HINT_GUARD) */
 	/* Of all: */
 	HINT_INHERIT = 1 << 14, /* options were set that accepted sockets inherit */
 };

@@ -94,12 +94,13 @@ static bool registrations_remove(struct epoll_note *notes, int count)
 	return all;
 }
 
-static int install_searched(int fd, int made)
+/* With `wake` who sleeps in poll(2) on the old socket looks the number up again, and finds the new one. */
+static int install_searched(int fd, int made, bool wake)
 {
 	struct copies *copies = copies_find(fd);
 	struct epoll_note *notes;
 	const int *fds;
-	int done = 0, saved;
+	int done = 0, saved, old = -1;
 
 	if (!copies) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
@@ -110,6 +111,8 @@ static int install_searched(int fd, int made)
 	notes = copies->notes.items;
 	/* An instance that has two numbers is listed twice, and removed from once. */
 	registrations_remove(notes, copies->notes.count);
+	if (wake)
+		old = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, 0);
 	while (done < copies->fds.count && replace(made, fds[done], is_cloexec(fds[done])) >= 0) {
 		if (fds[done] != fd)
 			hint_clear(fds[done]);
@@ -117,6 +120,10 @@ static int install_searched(int fd, int made)
 	}
 	registrations_add(notes, copies->notes.count);
 	saved = errno;
+	if (old >= 0) {
+		REAL(shutdown)(old, SHUT_RDWR);
+		REAL(close)(old);
+	}
 	/* The first is fd itself: if that went well the rest can only fail for numbers closed meanwhile. */
 	copies_free(copies);
 	errno = saved;
@@ -132,10 +139,10 @@ static int install_known(int fd, unsigned hint, int made)
 	int result;
 
 	if (count < 0)
-		return install_searched(fd, made);
+		return install_searched(fd, made, false);
 	if (!registrations_remove(notes, count)) {
 		registrations_add(notes, count);
-		return install_searched(fd, made);
+		return install_searched(fd, made, false);
 	}
 	result = replace(made, fd, hint & HINT_FLAGS ? is_cloexec(fd) : hint & HINT_CLOEXEC);
 	registrations_add(notes, count);
@@ -146,7 +153,18 @@ int socket_install(int fd, unsigned hint, int made)
 {
 	bool known = hint & HINT_PENDING && !(hint & HINT_SEARCH);
 	int saved = errno;
-	int result = known ? install_known(fd, hint, made) : install_searched(fd, made);
+	int result = known ? install_known(fd, hint, made) : install_searched(fd, made, false);
+
+	close_quietly(made);
+	if (result < 0)
+		return -1;
+	errno = saved;
+	return 0;
+}
+
+int socket_install_waking(int fd, int made)
+{
+	int saved = errno, result = install_searched(fd, made, true);
 
 	close_quietly(made);
 	if (result < 0)

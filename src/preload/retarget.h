@@ -18,6 +18,9 @@ int socket_make(int fd, unsigned hint, int domain, int type);
  */
 int socket_install(int fd, unsigned hint, int made);
 
+/* The same for a socket that nothing is remembered of, and that threads may sleep on in poll(2): they look again. */
+int socket_install_waking(int fd, int made);
+
 /* Closes a descriptor of our own; errno is preserved. */
 void close_quietly(int fd);
 

@@ -2,6 +2,7 @@
 /* What connect and bind ask of sockets and do to them, on whatever transport. */
 #include "preload/socket.h"
 #include "preload/log.h"
+#include "preload/persist.h"
 #include "preload/mark.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -128,7 +129,7 @@ bool is_connected(int fd)
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof sa;
 
-	return REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) == 0;
+	return REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) == 0 && !(sa.ss_family == AF_UNIX && is_waiting(fd));
 }
 
 bool port_forbidden(uint16_t port)

@@ -5,9 +5,9 @@
 
 #include "ip2vsock/rule.h"
 
-enum stat { STAT_USED, STAT_FAILED, STAT_REFUSED, STAT_DENIED, STAT_RETRIED, STAT_FELL_BACK, STAT_COUNT };
+enum stats_event { STAT_USED, STAT_FAILED, STAT_REFUSED, STAT_DENIED, STAT_RETRIED, STAT_FELL_BACK, STAT_COUNT };
 
-static inline void stats_count(const struct rule *rule, enum stat what)
+static inline void stats_count(const struct rule *rule, enum stats_event what)
 {
 	(void)rule;
 	(void)what;

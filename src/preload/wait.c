@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* poll(2) where some descriptors have an aggregate beside them. */
-#include "preload/attempt.h"
+#include "preload/persist.h"
 #include "preload/socket.h"
 #include "preload/udp_state.h"
 #include "preload/wait.h"
@@ -358,9 +358,10 @@ int wait_poll(struct pollfd *fds, nfds_t count, int64_t until, const sigset_t *m
 	struct wait wait;
 
 	do {
+		persist_drive();
 		if (!wait_begin(&wait, fds, count))
 			return fail(ENOMEM);
-		found = wait_kernel(&wait, until, mask, futile);
+		found = wait_kernel(&wait, persist_wait_until(until), mask, futile);
 		for (nfds_t i = 0; i < wait.ours_count; i++)
 			udp_wait_end(wait.ours[i].udp);
 		if (found >= 0)

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "preload/hooks.h"
+#include "preload/persist.h"
 #include "preload/remember.h"
 
 /* Memory without malloc: a block that was given back is kept for who comes next. NULL with ENOMEM. */
@@ -37,6 +38,12 @@ int64_t wait_soon(int64_t until);
 
 /* False for an array of more descriptors than there can be: the kernel refuses it before it looks there. */
 bool wait_counts(nfds_t count);
+
+/* Whether any wait must be ours, whatever is in it: attempts to connect are to be looked after. */
+static inline bool wait_always(void)
+{
+	return __atomic_load_n(&persist_live, __ATOMIC_ACQUIRE);
+}
 
 /* Whether a wait that has fd in it must be ours: it is a UDP socket of ours, or may become one meanwhile. */
 bool wait_cares(int fd);
