@@ -2,6 +2,7 @@
 /* Sockets that connect on another transport, in place of the program's. */
 #include "preload/client.h"
 #include "preload/end.h"
+#include "preload/options.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
 
@@ -24,7 +25,7 @@ static int client_bind(int made, const struct transport *transport, const struct
 }
 
 int client_make(int fd, const struct socket_state *state, const struct transport *transport, const struct mark *mark,
-		const struct ip_addr *source, int type)
+		const struct ip_addr *source, const struct rule_options *rule, int type)
 {
 	int made = socket_make(fd, state->hint, transport->domain, SOCK_STREAM | (transport->greets ? SOCK_NONBLOCK : type));
 
@@ -32,6 +33,8 @@ int client_make(int fd, const struct socket_state *state, const struct transport
 		return fail(error_of_socket(errno));
 	if (source)
 		source_keep(made, source);
+	if (rule->buffer)
+		window_fix(made, transport, rule->buffer);
 	if (client_bind(made, transport, source) == 0 && mark_set(made, transport, mark) == 0)
 		return made;
 	close_quietly(made);

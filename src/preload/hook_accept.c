@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* accept, accept4: the peer's address in the family that the listener was made with. */
+#include "preload/beside.h"
 #include "preload/decide.h"
 #include "preload/end.h"
 #include "preload/guard.h"
@@ -131,11 +132,16 @@ static unsigned listener_learn(int listener, int family)
 
 	if (settings()->disabled || settings()->failed)
 		return 0;
-	if ((family < 0 || domain_is_ours(family)) && (transport = mark_find(listener, &mark)))
-		hint = HINT_LISTEN | HINT_INHERIT | (transport->greets || guard_exists(listener) ? HINT_GUARD : 0) | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
+	if ((family < 0 || domain_is_ours(family)) && (transport = mark_find(listener, &mark))) {
+		beside_learn(listener);
+		hint = HINT_LISTEN | HINT_INHERIT |
+		       (transport->greets || guard_exists(listener) || beside_get(listener) >= 0 ? HINT_GUARD : 0) | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 		       (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 		       (ip_addr_is_loopback(&mark.addr) ? HINT_LOOPBACK : 0);
-	hint_clear(listener); /* it may be that of a pending socket, which a child made listen */
+	}
+	/* It may be that of a pending socket, which a child made listen. */
+	if (hint_get(listener))
+		hint_clear(listener);
 	hint_set(listener, hint);
 	return hint;
 }
@@ -213,7 +219,7 @@ static bool accept_waits(int listener, int64_t until)
 	struct pollfd poll_fd = {.fd = listener, .events = POLLIN};
 	struct timespec left = wait_left(until);
 
-	if (until == WAIT_FOREVER || REAL(ppoll)(&poll_fd, 1, &left, NULL) != 0)
+	if (until == WAIT_FOREVER || beside_listening(listener) >= 0 || REAL(ppoll)(&poll_fd, 1, &left, NULL) != 0)
 		return true;
 	errno = EAGAIN;
 	return false;
@@ -232,6 +238,15 @@ static int name_give(int fd, const struct sockaddr_storage *sa, socklen_t sa_len
 	return fd;
 }
 
+static int accept_any(int listener, struct sockaddr *addr, socklen_t *len, int flags, bool *by_network)
+{
+	int tcp = beside_listening(listener);
+
+	*by_network = false;
+	return tcp < 0 ? REAL(accept4)(listener, addr, len, flags)
+		       : beside_accept(listener, tcp, addr, len, flags, by_network);
+}
+
 /*
  * Until somebody comes who is for the program: a blocking call does not return for others, and a non-blocking one takes
  * them out of the queue, so that nobody who polls is told of them again. Nothing is written where the program wants the
@@ -243,6 +258,7 @@ static __attribute__((noinline)) int accept_guarded(int listener, struct sockadd
 	struct sockaddr_storage sa;
 	int64_t until = WAIT_NOT;
 	int fd = ACCEPT_AGAIN, saved = errno;
+	bool by_network;
 
 	while (fd == ACCEPT_AGAIN) {
 		unsigned before = hint_get(listener);
@@ -251,8 +267,11 @@ static __attribute__((noinline)) int accept_guarded(int listener, struct sockadd
 
 		if (until != WAIT_NOT && !accept_waits(listener, until))
 			return -1;
-		fd = finish(listener, before, REAL(accept4)(listener, name, name ? &sa_len : NULL, flags), name, &sa_len,
-			    name ? sizeof sa : 0);
+		fd = accept_any(listener, name, name ? &sa_len : NULL, flags, &by_network);
+		if (fd >= 0 && by_network)
+			hint_clear(fd);
+		else
+			fd = finish(listener, before, fd, name, &sa_len, name ? sizeof sa : 0);
 		if (fd == ACCEPT_AGAIN && until == WAIT_NOT)
 			until = accept_until(listener);
 		if (fd >= 0 && addr)

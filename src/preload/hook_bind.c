@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* bind, listen: where a server's socket is retargeted. */
+#include "preload/beside.h"
 #include "preload/decide.h"
 #include "preload/guard.h"
 #include "preload/hooks.h"
 #include "preload/log.h"
 #include "preload/options.h"
+#include "preload/persist.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/restore.h"
@@ -125,6 +127,8 @@ static int listener_make(int fd, const struct socket_state *state, struct mark *
 	if (made < 0)
 		return fail(error_of_socket(errno));
 	options_bequeath(fd, made, state->hint);
+	if (target_options(target)->buffer)
+		window_fix(made, transport, target_options(target)->buffer);
 	if (to.port == VMADDR_PORT_ANY)
 		result = bind_ephemeral(made, transport, &to);
 	else
@@ -142,14 +146,61 @@ static int listener_make(int fd, const struct socket_state *state, struct mark *
 	return -1;
 }
 
+/*
+ * fallback=inet: the program's own socket is bound where the program wants it, and stays a TCP listener beside ours. An
+ * address that is not this machine's, or no network at all, leaves vsock alone; a port that is taken is an error, as it would
+ * be without us. *tcp becomes a duplicate, or -1.
+ */
+static int inet_bind(int fd, const struct mark *mark, bool again, int *tcp)
+{
+	static bool said;
+	struct sockaddr_storage sa;
+	socklen_t len = ip_addr_write(&mark->addr, &sa);
+
+	*tcp = -1;
+	if (!again && REAL(bind)(fd, (struct sockaddr *)&sa, len) < 0) {
+		if (errno != EADDRNOTAVAIL && errno != ENETUNREACH && errno != EAFNOSUPPORT && errno != ENODEV)
+			return -1;
+		log_say_once(&said, "fallback=inet: this machine has not the address to listen on, there is vsock alone");
+		return 0;
+	}
+	*tcp = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, 0);
+	return *tcp < 0 ? fail(error_of_socket(errno)) : 0;
+}
+
+/* So many ports that are free on vsock may be taken on TCP. */
+#define PORTS_TRIED 32
+
+/* Both listeners; the one on the other transport, or -1. Where this machine has no vsock, *tcp may be all there is. */
+static int listeners_make(int fd, const struct socket_state *state, struct mark *mark, const struct target *target,
+			  bool again, int *tcp)
+{
+	const struct ip_addr wanted = mark->addr;
+	int made, tries = 0;
+
+	do {
+		mark->addr = wanted;
+		made = listener_make(fd, state, mark, target);
+		if (made < 0 && errno == ENETUNREACH) {
+			fallback_say(target, &wanted, ENETUNREACH);
+			return inet_bind(fd, mark, again, tcp) == 0 ? -1 : fail(errno);
+		}
+		if (made < 0 || inet_bind(fd, mark, again, tcp) == 0)
+			return made;
+		close_quietly(made);
+	} while (errno == EADDRINUSE && wanted.port == 0 && ++tries < PORTS_TRIED);
+	return -1;
+}
+
 /* `again`: fd is a TCP socket that is bound there already. */
 static int bind_retargeted(int fd, const struct socket_state *state, const struct ip_addr *addr,
 			   const struct target *target, bool again)
 {
 	const struct transport *transport = target_transport(target);
+	const struct rule_options *options = target_options(target);
 	struct mark mark = {.kind = MARK_LOCAL, .addr = *addr};
 	struct ip_addr already;
-	int made;
+	int made, tcp = -1;
 
 	if (state->family != addr->family) /* a sockaddr_in is too short for the other, says the kernel */
 		return fail(state->family == AF_INET ? EAFNOSUPPORT : EINVAL);
@@ -166,17 +217,26 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 		if (option_int(fd, IPPROTO_IPV6, IPV6_V6ONLY))
 			mark.flags |= MARK_V6ONLY;
 	}
-	made = listener_make(fd, state, &mark, target);
+	made = options->fallback && state->kind == KIND_TCP ? listeners_make(fd, state, &mark, target, again, &tcp)
+							    : listener_make(fd, state, &mark, target);
+	if (made < 0 && tcp >= 0) { /* there is no vsock, but there is TCP */
+		close_quietly(tcp);
+		hint_clear(fd);
+		return 0;
+	}
 	if (made < 0)
 		return -1;
-	if (socket_install(fd, state->hint, made) < 0)
+	if (socket_install_but(fd, state->hint, made, tcp) < 0) {
+		if (tcp >= 0)
+			close_quietly(tcp);
 		return fail(error_of_socket(errno));
+	}
 	hint_clear(fd);
-	hint_set(fd, HINT_LISTEN | (transport->greets || target_options(target)->allow ? HINT_GUARD : 0) | (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
+	hint_set(fd, HINT_LISTEN | (transport->greets || options->allow || tcp >= 0 ? HINT_GUARD : 0) | (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
 			     (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 			     (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 			     (ip_addr_is_loopback(addr) ? HINT_LOOPBACK : 0));
-	return 0;
+	return tcp < 0 ? 0 : beside_set(fd, tcp);
 }
 
 /* An attempt to connect that failed leaves the port free, and the socket as new. */
@@ -282,7 +342,7 @@ static int listen_retarget(int fd, const struct socket_state *look)
 HOOK int listen(int fd, int backlog)
 {
 	struct socket_state state;
-	int saved = errno;
+	int saved = errno, asked = backlog, result;
 
 	socket_look(fd, &state);
 	if (state.kind == KIND_TCP && !(state.hint & HINT_BOUND) && listen_retarget(fd, &state) < 0)
@@ -292,5 +352,6 @@ HOOK int listen(int fd, int backlog)
 		backlog = INT32_MAX;
 	else if (state.kind == KIND_TCP && state.hint & (HINT_PENDING | HINT_SHUT))
 		hint_clear(fd); /* a TCP listener: not to be retargeted any more */
-	return REAL(listen)(fd, backlog);
+	result = REAL(listen)(fd, backlog);
+	return result == 0 && beside_get(fd) >= 0 ? beside_listen(fd, asked) : result;
 }

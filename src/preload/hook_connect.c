@@ -133,14 +133,14 @@ static int connect_fresh(const struct call *call)
 	mark.flags = state->kind == KIND_OURS ? state->mark.flags : options_flags(fd, state->hint);
 	if (state->family == AF_INET6)
 		mark.flags |= MARK_INET6;
-	made = client_make(fd, state, attempt.transport, &mark, call->source, 0);
+	made = client_make(fd, state, attempt.transport, &mark, call->source, attempt.rule, 0);
 	if (made < 0)
 		return connect_failed(call, &attempt, &mark);
 	identify(fd, state->hint, &identity);
 	end = attempt_begin(&attempt, made);
 	if (end == ATTEMPT_CUT) {
 		close_quietly(made);
-		made = client_make(fd, state, attempt.transport, &mark, call->source, 0);
+		made = client_make(fd, state, attempt.transport, &mark, call->source, attempt.rule, 0);
 		if (made < 0)
 			return -1;
 		end = attempt_go_on(&attempt, made);

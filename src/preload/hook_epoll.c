@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* epoll_ctl: a registration made before the socket is retargeted must move along, and one of a UDP socket of ours has the
  * aggregate beside it; epoll_wait: what that tells may be for nothing. */
+#include "preload/beside.h"
 #include "preload/hot.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -12,6 +13,8 @@ static __attribute__((noinline)) int followed(int epfd, int op, int fd, struct e
 	struct udp *udp = udp_here(fd);
 	int result = udp ? udp_watch(udp, epfd, op, fd, event) : REAL(epoll_ctl)(epfd, op, fd, event);
 
+	if (result == 0 && beside_listening(fd) >= 0)
+		beside_watch(beside_get(fd), epfd, op, event);
 	if (result == 0 && hint_get(fd) & HINT_PENDING)
 		epoll_note_follow(epfd, op, fd, event);
 	return result;
@@ -21,7 +24,7 @@ HOOK int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	__typeof__(epoll_ctl) *real = REAL_BOUND(epoll_ctl);
 
-	return real && !udp_get(fd) && !(hint_get(fd) & HINT_PENDING) ? real(epfd, op, fd, event)
+	return real && !udp_get(fd) && beside_get(fd) < 0 && !(hint_get(fd) & HINT_PENDING) ? real(epfd, op, fd, event)
 								      : followed(epfd, op, fd, event);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* close, dup and fcntl: hints follow the numbers. */
+#include "preload/beside.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -74,8 +75,11 @@ static int duplicated(int fd, int copy)
 	}
 	if (hint_get(fd) & HINT_PENDING)
 		hint_clear(fd);
-	else if (!(hint_get(fd) & HINT_FOREIGN)) /* a child of vfork does it in its parent's memory */
+	else if (!(hint_get(fd) & HINT_FOREIGN)) { /* a child of vfork does it in its parent's memory */
 		hint_set(copy, hint_get(fd));
+		if (beside_get(fd) >= 0)
+			beside_share(fd, copy);
+	}
 	return copy;
 }
 
@@ -110,6 +114,9 @@ static inline __attribute__((always_inline)) int controlled(int fd, int command,
 	case F_DUPFD_CLOEXEC:
 		return duplicated(fd, result);
 	case F_SETFD:
+		if (beside_get(fd) >= 0)
+			beside_cloexec(fd);
+		/* fall through */
 	case F_SETFL:
 	case F_SETOWN:
 	case F_SETOWN_EX:

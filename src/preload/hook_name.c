@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* getsockname, getpeername: the addresses a TCP socket would show. */
+#include "preload/beside.h"
 #include "preload/decide.h"
 #include "preload/end.h"
 #include "preload/persist.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/socket.h"
 #include "preload/udp.h"
 
 #include <errno.h>
@@ -29,6 +31,8 @@ static bool own_name_show(int fd, struct ip_addr *out)
 
 	if (!(transport = name_mark(fd, &mark)) || !end_local(fd, transport, &local))
 		return false;
+	if (!hint_get(fd) && mark.kind == MARK_LOCAL && option_int(fd, SOL_SOCKET, SO_ACCEPTCONN))
+		beside_learn(fd);
 	connected = end_peer(fd, transport, &remote);
 	if (!connected && peer_kept_get(fd, &kept)) {
 		remote.endpoint = kept.endpoint;

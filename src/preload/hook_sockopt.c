@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* getsockopt, setsockopt: answer for TCP what a socket of another domain cannot. */
+#include "preload/beside.h"
 #include "preload/chosen.h"
 #include "preload/decide.h"
 #include "preload/emulate.h"
@@ -65,6 +66,8 @@ static __attribute__((noinline)) int option_set(int fd, int level, int option, c
 	struct mark mark;
 	bool asked = is_kept_elsewhere(level, option, hint);
 
+	if (beside_get(fd) >= 0)
+		beside_option(beside_get(fd), level, option, value, size);
 	if (asked)
 		transport = mark_find(fd, &mark);
 	if (!transport) {

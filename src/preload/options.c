@@ -96,6 +96,20 @@ static void window_set(int fd, const struct transport *transport)
 		REAL(setsockopt)(fd, transport->window_level, transport->window_option, &window, sizeof window);
 }
 
+void window_fix(int fd, const struct transport *transport, uint32_t bytes)
+{
+	uint64_t size = bytes;
+	int half = (int)(bytes / 2); /* the kernel doubles it */
+
+	if (transport != &transport_vsock) {
+		REAL(setsockopt)(fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof half);
+		return;
+	}
+	/* The size is held between the other two. */
+	REAL(setsockopt)(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
+	REAL(setsockopt)(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
+}
+
 int option_set_buffer(int fd, int option, const void *value, socklen_t size)
 {
 	if (REAL(setsockopt)(fd, SOL_SOCKET, option, value, size) < 0)

@@ -48,6 +48,12 @@ void options_bequeath(int from, int listener, unsigned hint);
 /* Gives an accepted socket the options of its listener, as TCP does and other domains do not. errno is preserved. */
 void options_inherit(int listener, int fd);
 
+/*
+ * The window of a socket that is not connected yet, in bytes: exactly that on AF_VSOCK, whose limits move where they are in
+ * the way; SO_SNDBUF within net.core.wmem_max on AF_UNIX. The mark comes after it (mark.h).
+ */
+void window_fix(int fd, const struct transport *transport, uint32_t bytes);
+
 /* Sets a size (SO_SNDBUF and its kin) or SO_RCVLOWAT of a retargeted socket. -1 with errno of setsockopt(2). */
 int option_set_buffer(int fd, int option, const void *value, socklen_t size);
 void option_set_lowat(int fd, const void *value, socklen_t size);

@@ -385,7 +385,7 @@ static int item_try(struct persistent *item, int64_t now)
 	mark = state.mark;
 	item->begun = now;
 	item->made = descriptor_keep(client_make(item->fd, &state, attempt.transport, &mark,
-						 item->bound ? &item->source : NULL, SOCK_NONBLOCK));
+						 item->bound ? &item->source : NULL, attempt.rule, SOCK_NONBLOCK));
 	if (item->made < 0)
 		return errno;
 	return try_begin(&attempt, item->made, &item->greeting);

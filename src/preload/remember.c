@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Hints by descriptor number, epoll registrations of pending sockets, and the next source port. */
 #include "preload/remember.h"
+#include "preload/beside.h"
 #include "preload/chosen.h"
 #include "preload/log.h"
 #include "preload/persist.h"
@@ -144,8 +145,12 @@ void hint_change(int fd, unsigned before, unsigned after)
 		notes_drop(fd);
 	if (before & HINT_OPTIONS)
 		chosen_drop(fd);
-	if (before & HINT_PERSIST && !(before & (HINT_PENDING | HINT_LISTEN)))
-		persist_closed(fd);
+	if (before & HINT_PERSIST && !(before & HINT_PENDING)) {
+		if (before & HINT_LISTEN)
+			beside_closed(fd);
+		else
+			persist_closed(fd);
+	}
 	__atomic_store_n(&remembered_now()->hints[fd], (uint16_t)after, __ATOMIC_RELAXED);
 }
 

@@ -95,7 +95,7 @@ static bool registrations_remove(struct epoll_note *notes, int count)
 }
 
 /* With `wake` who sleeps in poll(2) on the old socket looks the number up again, and finds the new one. */
-static int install_searched(int fd, int made, bool wake)
+static int install_searched(int fd, int made, int except, bool wake)
 {
 	struct copies *copies = copies_find(fd);
 	struct epoll_note *notes;
@@ -113,8 +113,9 @@ static int install_searched(int fd, int made, bool wake)
 	registrations_remove(notes, copies->notes.count);
 	if (wake)
 		old = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, 0);
-	while (done < copies->fds.count && replace(made, fds[done], is_cloexec(fds[done])) >= 0) {
-		if (fds[done] != fd)
+	while (done < copies->fds.count &&
+	       (fds[done] == except || replace(made, fds[done], is_cloexec(fds[done])) >= 0)) {
+		if (fds[done] != fd && fds[done] != except)
 			hint_clear(fds[done]);
 		done++;
 	}
@@ -132,17 +133,17 @@ static int install_searched(int fd, int made, bool wake)
 
 /* A socket we saw from its start, never duplicated: everything is known, unless an instance got another
  * number since. */
-static int install_known(int fd, unsigned hint, int made)
+static int install_known(int fd, unsigned hint, int made, int except)
 {
 	struct epoll_note notes[16];
 	int count = hint & HINT_EPOLL ? epoll_notes_of(fd, notes, 16) : 0;
 	int result;
 
 	if (count < 0)
-		return install_searched(fd, made, false);
+		return install_searched(fd, made, except, false);
 	if (!registrations_remove(notes, count)) {
 		registrations_add(notes, count);
-		return install_searched(fd, made, false);
+		return install_searched(fd, made, except, false);
 	}
 	result = replace(made, fd, hint & HINT_FLAGS ? is_cloexec(fd) : hint & HINT_CLOEXEC);
 	registrations_add(notes, count);
@@ -151,9 +152,14 @@ static int install_known(int fd, unsigned hint, int made)
 
 int socket_install(int fd, unsigned hint, int made)
 {
+	return socket_install_but(fd, hint, made, -1);
+}
+
+int socket_install_but(int fd, unsigned hint, int made, int except)
+{
 	bool known = hint & HINT_PENDING && !(hint & HINT_SEARCH);
 	int saved = errno;
-	int result = known ? install_known(fd, hint, made) : install_searched(fd, made, false);
+	int result = known ? install_known(fd, hint, made, except) : install_searched(fd, made, except, false);
 
 	close_quietly(made);
 	if (result < 0)
@@ -164,7 +170,7 @@ int socket_install(int fd, unsigned hint, int made)
 
 int socket_install_waking(int fd, int made)
 {
-	int saved = errno, result = install_searched(fd, made, true);
+	int saved = errno, result = install_searched(fd, made, -1, true);
 
 	close_quietly(made);
 	if (result < 0)

@@ -18,6 +18,9 @@ int socket_make(int fd, unsigned hint, int domain, int type);
  */
 int socket_install(int fd, unsigned hint, int made);
 
+/* The same, but one duplicate stays what it is. */
+int socket_install_but(int fd, unsigned hint, int made, int except);
+
 /* The same for a socket that nothing is remembered of, and that threads may sleep on in poll(2): they look again. */
 int socket_install_waking(int fd, int made);
 

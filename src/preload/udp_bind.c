@@ -2,6 +2,7 @@
 /* bind, connect and shutdown of UDP sockets with mapped addresses, and the names they show. */
 #include "preload/log.h"
 #include "preload/socket.h"
+#include "preload/options.h"
 #include "preload/udp_native.h"
 
 #include <errno.h>
@@ -110,6 +111,8 @@ static void listener_join(struct udp *udp, int listener, int native, const struc
 {
 	struct epoll_event event = {.events = EPOLLIN};
 
+	if (udp->rule && udp->rule->buffer)
+		window_fix(listener, settings()->transport, udp->rule->buffer);
 	udp->listener = listener;
 	udp->local = *to;
 	udp->bound = true;

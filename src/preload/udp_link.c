@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Links: the connections that carry datagrams to and from peers. */
+#include "preload/options.h"
 #include "preload/socket.h"
 #include "preload/udp_link.h"
 
@@ -182,6 +183,7 @@ int link_connect(struct udp *udp, struct link *link)
 	const struct transport *transport = settings()->transport;
 	struct endpoint to = {.cid = link->to.cid, .port = dgram_carrier_port(link->to.port)};
 	struct sockaddr_storage sa;
+	struct target target;
 	socklen_t len;
 	int fd = stream_make(udp, transport), result;
 
@@ -192,6 +194,9 @@ int link_connect(struct udp *udp, struct link *link)
 		return ENOBUFS;
 	}
 	stream_window(fd, transport);
+	rules_find(settings()->rules, RULE_CONNECT, RULE_UDP, &link->peer, &target);
+	if (target_options(&target)->buffer)
+		window_fix(fd, transport, target_options(&target)->buffer);
 	len = transport->encode(&settings()->realm, &to, &sa);
 	result = (int)SYSTEM(connect, fd, &sa, len);
 	if (result < 0 && errno != EINPROGRESS) {

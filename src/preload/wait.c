@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* poll(2) where some descriptors have an aggregate beside them. */
+#include "preload/beside.h"
 #include "preload/persist.h"
 #include "preload/socket.h"
 #include "preload/udp_state.h"
@@ -183,13 +184,13 @@ static bool is_pending(int fd)
 
 bool wait_cares(int fd)
 {
-	return udp_get(fd) || is_pending(fd);
+	return udp_get(fd) || is_pending(fd) || beside_listening(fd) >= 0;
 }
 
 /* --- one wait */
 
 struct watched {
-	struct udp *udp;
+	struct udp *udp; /* or NULL: a listener that has another one beside it */
 	nfds_t at; /* in the program's array */
 	bool known; /* something is there without a look */
 };
@@ -259,7 +260,7 @@ static bool wait_begin(struct wait *wait, const struct pollfd *fds, nfds_t count
 		bool may = !udp_get(fds[i].fd) && is_pending(fds[i].fd);
 
 		pending |= may;
-		ours += may || udp_get(fds[i].fd);
+		ours += may || udp_get(fds[i].fd) || beside_listening(fds[i].fd) >= 0;
 	}
 	wait->count = wait->all = count;
 	wait->ours_count = 0;
@@ -272,13 +273,14 @@ static bool wait_begin(struct wait *wait, const struct pollfd *fds, nfds_t count
 	for (nfds_t i = 0; i < count; i++) {
 		struct udp *udp = udp_get(fds[i].fd);
 		struct watched *one = &wait->ours[wait->ours_count];
-		int aggregate, known = 0;
+		int aggregate = udp ? -1 : beside_listening(fds[i].fd), known = 0;
 
 		wait->fds[i] = (struct pollfd){.fd = fds[i].fd, .events = fds[i].events};
-		if (!udp || wait->ours_count == ours)
+		if ((!udp && aggregate < 0) || wait->ours_count == ours)
 			continue;
 		*one = (struct watched){.udp = udp, .at = i};
-		aggregate = udp_wait_begin(udp, &known);
+		if (udp)
+			aggregate = udp_wait_begin(udp, &known);
 		one->known = asked_of(known, &fds[i]);
 		wait->known |= one->known;
 		wait->blind |= aggregate < 0;
@@ -332,6 +334,13 @@ static int wait_kernel(struct wait *wait, int64_t until, const sigset_t *mask, u
 	return REAL(ppoll)(wait->fds, all, left < 0 ? NULL : &time, wait->known ? NULL : mask);
 }
 
+static bool beside_has(int fd)
+{
+	struct pollfd poll_fd = {.fd = beside_listening(fd), .events = POLLIN};
+
+	return REAL(poll)(&poll_fd, 1, 0) == 1 && poll_fd.revents & POLLIN;
+}
+
 /* What was found, for the program's descriptors alone. */
 static int wait_result(struct wait *wait, struct pollfd *fds)
 {
@@ -341,7 +350,10 @@ static int wait_result(struct wait *wait, struct pollfd *fds)
 		const struct watched *one = &wait->ours[i];
 		struct pollfd *fd = &wait->fds[one->at];
 
-		if (one->known || wait->blind || wait->fds[wait->count + i].revents)
+		if (!one->udp) {
+			if (wait->blind ? beside_has(fd->fd) : wait->fds[wait->count + i].revents & POLLIN)
+				fd->revents = (short)(fd->revents | asked_of(POLLIN, fd));
+		} else if (one->known || wait->blind || wait->fds[wait->count + i].revents)
 			fd->revents = (short)(fd->revents | asked_of(udp_events(one->udp, fd->fd), fd));
 	}
 	for (nfds_t i = 0; i < wait->count; i++) {
@@ -363,7 +375,8 @@ int wait_poll(struct pollfd *fds, nfds_t count, int64_t until, const sigset_t *m
 			return fail(ENOMEM);
 		found = wait_kernel(&wait, persist_wait_until(until), mask, futile);
 		for (nfds_t i = 0; i < wait.ours_count; i++)
-			udp_wait_end(wait.ours[i].udp);
+			if (wait.ours[i].udp)
+				udp_wait_end(wait.ours[i].udp);
 		if (found >= 0)
 			found = wait_result(&wait, fds);
 		wait_end(&wait);
