@@ -303,24 +303,6 @@ static int give_int(int number, void *value, socklen_t *size)
 	return 0;
 }
 
-/* SO_PEERNAME is getpeername(2), but for a room that is too large (sk_getsockopt in net/core/sock.c). */
-static int peer_name_give(int fd, void *value, socklen_t *size)
-{
-	struct sockaddr_storage sa;
-	socklen_t len = sizeof sa;
-
-	if (!size)
-		return fail(EFAULT);
-	if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0)
-		return -1;
-	if (len < *size)
-		return fail(EINVAL);
-	if (!value)
-		return fail(EFAULT);
-	memcpy(value, &sa, *size);
-	return 0;
-}
-
 /* What a connection has and a fresh socket has not; 0 when there is nothing of the kind. */
 static int number_of_connection(int level, int option, bool inet6)
 {
@@ -408,7 +390,5 @@ int emulate_get(int fd, const struct mark *mark, int level, int option, void *va
 
 	if (keep == KEEP_MARK && (level != IPPROTO_IPV6 || mark->flags & MARK_INET6))
 		return give_int(flag_get(fd, mark, level, option), value, size);
-	if (level == SOL_SOCKET && option == SO_PEERNAME)
-		return peer_name_give(fd, value, size);
 	return noted_get(fd, mark, level, option, value, size);
 }

@@ -68,33 +68,52 @@ struct call {
 	socklen_t len;
 };
 
-static int connect_untouched(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len);
+static int connect_inet(int fd, const struct socket_state *state, const struct sockaddr *sa, socklen_t len);
+
+/* connect(2) as if no rule matched. */
+static int connect_network(const struct call *call)
+{
+	unsigned hint = hint_get(call->fd);
+
+	if (call->state->kind == KIND_OURS)
+		return connect_inet(call->fd, call->state, call->sa, call->len);
+	if (hint & HINT_STREAM)
+		hint_change(call->fd, hint, HINT_FOREIGN);
+	return REAL(connect)(call->fd, call->sa, call->len);
+}
+
+/* Instead of a result: tries are repeated (persist.h), and a blocking call is to wait for them: connect_await(). */
+#define CONNECT_AWAIT (-2)
 
 /*
- * The rule has more to try after an attempt that failed (made is -1), or that goes on as `made`, which is taken over: tries
- * are repeated while the program waits, here when it is blocking. What cannot be repeated ends with that error.
+ * The rule has more to try after an attempt that failed (made is -1), or that goes on as `made`, which is taken over. What
+ * cannot be repeated ends with that error.
  */
 static int connect_persist(const struct call *call, const struct attempt *attempt, const struct mark *mark, int made)
 {
 	int error = errno;
-	enum attempt_end end;
-	struct socket_state state;
 
 	if (persist_begin(attempt, call->target, call->addr, call->source, mark, made, made < 0 ? error : 0) < 0)
 		return fail(made < 0 ? error : ENOBUFS);
 	if (made >= 0 && error != EAGAIN) /* a signal, SO_SNDTIMEO, or a non-blocking socket */
 		return fail(error);
-	if (REAL(fcntl)(call->fd, F_GETFL) & O_NONBLOCK)
-		return fail(EINPROGRESS);
-	end = attempt_await(call->fd);
+	return REAL(fcntl)(call->fd, F_GETFL) & O_NONBLOCK ? fail(EINPROGRESS) : CONNECT_AWAIT;
+}
+
+/* After a failure fd is as new. */
+static __attribute__((noinline)) int connect_await(int fd)
+{
+	enum attempt_end end = attempt_await(fd);
+	struct socket_state state;
+	int error = errno;
+
 	if (end == ATTEMPT_RUNNING)
 		return -1;
-	error = errno;
-	socket_look(call->fd, &state);
+	socket_look(fd, &state);
 	if (end == ATTEMPT_FAILED && state.kind == KIND_OURS)
-		inet_restore(call->fd, &state);
+		inet_restore(fd, &state);
 	else
-		hint_clear(call->fd);
+		hint_clear(fd);
 	return end == ATTEMPT_MADE ? 0 : fail(error);
 }
 
@@ -108,7 +127,41 @@ static int connect_failed(const struct call *call, const struct attempt *attempt
 	if (!attempt->rule->fallback)
 		return -1;
 	fallback_say(call->target, call->addr, errno);
-	return connect_untouched(call->fd, call->addr, call->sa, call->len);
+	return connect_network(call);
+}
+
+/* How a try on a new socket ended: *made is closed where it has no more use. errno tells the rest. */
+static __attribute__((noinline)) enum attempt_end connect_once(const struct call *call, struct attempt *attempt,
+							       const struct mark *mark, int *made)
+{
+	const struct socket_state *state = call->state;
+	struct identity identity;
+	enum attempt_end end;
+	int error;
+
+	*made = client_make(call->fd, state, attempt->transport, mark, call->source, attempt->rule, 0);
+	if (*made < 0)
+		return ATTEMPT_FAILED;
+	identify(call->fd, state->hint, &identity);
+	end = attempt_begin(attempt, *made);
+	if (end == ATTEMPT_CUT) {
+		close_quietly(*made);
+		*made = client_make(call->fd, state, attempt->transport, mark, call->source, attempt->rule, 0);
+		if (*made < 0)
+			return ATTEMPT_FAILED;
+		end = attempt_go_on(attempt, *made);
+	}
+	if (end == ATTEMPT_RUNNING && has_more(attempt->rule))
+		end = attempt_glance(attempt, *made);
+	error = errno;
+	if (end != ATTEMPT_FAILED && !is_still(call->fd, &identity)) {
+		end = ATTEMPT_FAILED;
+		error = EBADF;
+	}
+	if (end == ATTEMPT_FAILED)
+		close_quietly(*made);
+	errno = error;
+	return end;
 }
 
 /*
@@ -126,41 +179,21 @@ static int connect_fresh(const struct call *call)
 		.rule = target_options(call->target),
 	};
 	struct mark mark = {.kind = MARK_PEER, .addr = *call->addr};
-	struct identity identity;
 	enum attempt_end end;
-	int made, error, fd = call->fd;
+	int made, error;
 
-	mark.flags = state->kind == KIND_OURS ? state->mark.flags : options_flags(fd, state->hint);
+	mark.flags = state->kind == KIND_OURS ? state->mark.flags : options_flags(call->fd, state->hint);
 	if (state->family == AF_INET6)
 		mark.flags |= MARK_INET6;
-	made = client_make(fd, state, attempt.transport, &mark, call->source, attempt.rule, 0);
-	if (made < 0)
+	end = connect_once(call, &attempt, &mark, &made);
+	if (end == ATTEMPT_FAILED)
 		return connect_failed(call, &attempt, &mark);
-	identify(fd, state->hint, &identity);
-	end = attempt_begin(&attempt, made);
-	if (end == ATTEMPT_CUT) {
-		close_quietly(made);
-		made = client_make(fd, state, attempt.transport, &mark, call->source, attempt.rule, 0);
-		if (made < 0)
-			return -1;
-		end = attempt_go_on(&attempt, made);
-	}
-	if (end == ATTEMPT_RUNNING && has_more(attempt.rule))
-		end = attempt_glance(&attempt, made);
-	error = errno;
-	if (!is_still(fd, &identity)) {
-		close_quietly(made);
-		return end == ATTEMPT_FAILED ? fail(error) : fail(EBADF);
-	}
-	if (end == ATTEMPT_FAILED) {
-		close_quietly(made);
-		return connect_failed(call, &attempt, &mark);
-	}
 	if (end == ATTEMPT_WAITS)
 		return connect_persist(call, &attempt, &mark, made);
-	if (socket_install(fd, hint_get(fd), made) < 0)
+	error = errno;
+	if (socket_install(call->fd, hint_get(call->fd), made) < 0)
 		return fail(error_of_socket(errno));
-	return attempt_told(fd, end, error);
+	return attempt_told(call->fd, end, error);
 }
 
 /* A socket that bind retargeted: it has the port that the program wants, so it is the one to be connected. */
@@ -265,7 +298,7 @@ static bool was_full(int fd, const struct socket_state *state, const struct targ
 	       !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK) && listener_exists(state->transport, &target->to);
 }
 
-static int connect_anew(int fd, const struct ip_addr *addr, const struct target *target,
+static __attribute__((noinline)) int connect_anew(int fd, const struct ip_addr *addr, const struct target *target,
 			const struct sockaddr *sa, socklen_t len)
 {
 	struct socket_state state;
@@ -273,7 +306,7 @@ static int connect_anew(int fd, const struct ip_addr *addr, const struct target 
 
 	socket_look(fd, &state);
 	result = connect_retargeted(fd, &state, addr, target, sa, len);
-	return result < 0 && errno == EINPROGRESS ? fail(EALREADY) : result;
+	return result == -1 && errno == EINPROGRESS ? fail(EALREADY) : result;
 }
 
 static int connect_retargeted(int fd, const struct socket_state *state, const struct ip_addr *addr,
@@ -350,7 +383,7 @@ static int connect_misfit(int fd, const struct sockaddr *sa, socklen_t len)
 
 /* AF_UNSPEC dissolves a connection, or an attempt (connect(2)), for which other transports have no call: the socket
  * becomes a new TCP socket. */
-static int disconnect(int fd, const struct sockaddr *sa, socklen_t len)
+int hook_disconnect(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	struct socket_state state;
 	int saved = errno;
@@ -389,10 +422,8 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 	struct socket_state state;
 	struct ip_addr here;
 	int result, saved = errno;
-	bool matches;
+	bool matches = decide(fd, RULE_CONNECT, addr, &state, &target);
 
-	persist_drive();
-	matches = decide(fd, RULE_CONNECT, addr, &state, &target);
 	if (ip_addr_is_any(addr)) {
 		here = this_host(addr);
 		addr = &here;
@@ -421,8 +452,14 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 		log_call("connect", fd, addr, "reject", NULL, -1);
 		return -1;
 	}
+	if (hint_settled(state.hint) & HINT_PERSIST) { /* it may be over just now */
+		persist_drive();
+		socket_look(fd, &state);
+	}
 	result = state.kind == KIND_UDP ? udp_connect(fd, &state, addr, &target)
 					: connect_retargeted(fd, &state, addr, &target, sa, len);
+	if (result == CONNECT_AWAIT)
+		result = connect_await(fd);
 	log_call("connect", fd, addr, target_name(&target), &target.to, result);
 	if (result == 0)
 		errno = saved;
@@ -437,7 +474,7 @@ HOOK int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	if (ip_addr_read(sa, len, &addr))
 		return hook_connect(fd, &addr, sa, len);
 	if (ip_addr_family(sa, len, &family) && family == AF_UNSPEC)
-		return disconnect(fd, sa, len);
+		return hook_disconnect(fd, sa, len);
 	return connect_misfit(fd, sa, len);
 }
 

@@ -31,8 +31,6 @@ static bool own_name_show(int fd, struct ip_addr *out)
 
 	if (!(transport = name_mark(fd, &mark)) || !end_local(fd, transport, &local))
 		return false;
-	if (!hint_get(fd) && mark.kind == MARK_LOCAL && option_int(fd, SOL_SOCKET, SO_ACCEPTCONN))
-		beside_learn(fd);
 	connected = end_peer(fd, transport, &remote);
 	if (!connected && peer_kept_get(fd, &kept)) {
 		remote.endpoint = kept.endpoint;
@@ -113,13 +111,21 @@ static __attribute__((noinline)) int name_answer(int fd, bool peer, struct socka
 	return 0;
 }
 
+static __attribute__((noinline)) int own_name_answer(int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
+{
+	/* A listener that a program was executed with. */
+	if (!hint_get(fd) && option_int(fd, SOL_SOCKET, SO_ACCEPTCONN) && mark_exists(fd, socket_domain(fd)))
+		beside_learn(fd);
+	return name_answer(fd, false, addr, len, room);
+}
+
 HOOK int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
 {
 	socklen_t room = room_of(addr, len);
 
 	if (REAL(getsockname)(fd, addr, len) < 0)
 		return -1;
-	return is_ip_name(addr, room) && !udp_get(fd) ? 0 : name_answer(fd, false, addr, len, room);
+	return is_ip_name(addr, room) && !udp_get(fd) ? 0 : own_name_answer(fd, addr, len, room);
 }
 
 /*
@@ -150,7 +156,6 @@ HOOK int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict
 	struct ip_addr shown;
 	int saved = errno;
 
-	persist_drive();
 	if (REAL(getpeername)(fd, addr, len) == 0)
 		return is_ip_name(addr, room) ? 0 : name_answer(fd, true, addr, len, room);
 	if (errno != ENOTCONN)

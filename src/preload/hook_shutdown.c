@@ -133,7 +133,7 @@ static int attempt_shut(int fd)
 {
 	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
-	return connect(fd, &nowhere, sizeof nowhere);
+	return hook_disconnect(fd, &nowhere, sizeof nowhere);
 }
 
 /* One that is connected to somebody whom the kernel reaches is the kernel's. */

@@ -43,6 +43,8 @@ static inline socklen_t room_of(const void *value, const socklen_t *len)
 	return value && is_pointer(len) ? *len : 0;
 }
 
+/* connect(2) to AF_UNSPEC. */
+int hook_disconnect(int fd, const struct sockaddr *sa, socklen_t len);
 /* connect(2) to an address that was read from sa, len. */
 int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len);
 

@@ -38,9 +38,8 @@ static bool is_writable(int fd)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
 	int domain = socket_domain(fd);
-	struct mark mark;
 
-	if (domain == AF_INET || domain == AF_INET6 || (domain >= 0 && mark_find(fd, &mark)))
+	if (domain == AF_INET || domain == AF_INET6 || (domain >= 0 && mark_exists(fd, domain)))
 		return false;
 	return REAL(poll)(&poll_fd, 1, 0) == 1 && poll_fd.revents == POLLOUT;
 }

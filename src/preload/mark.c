@@ -195,20 +195,34 @@ bool domain_is_ours(int domain)
 	return domain == AF_VSOCK || (domain == AF_UNIX && settings()->has_unix);
 }
 
-const struct transport *mark_look(int fd, int domain, struct mark *out)
+/* Of one domain all have the mark in one option. A realm's is looked for only by those who are in it. */
+static const struct transport *word_transport(int fd, int domain, uint64_t *word)
 {
-	/* Of one domain all have the mark in one option. A realm's is looked for only by those who are in it. */
 	const struct transport *const transports[] = {
 		domain == AF_VSOCK ? &transport_vsock : settings()->transport, &transport_unix};
-	uint64_t word = domain_is_ours(domain) ? word_get(fd, domain == AF_VSOCK ? &transport_vsock : &transport_unix) : 0;
 
-	for (unsigned i = 0; word && i < sizeof transports / sizeof *transports; i++) {
-		if (transports[i]->domain != domain || !word_is_of(word, transports[i]))
-			continue;
-		word_read(fd, word, out);
-		return transports[i];
-	}
+	*word = domain_is_ours(domain) ? word_get(fd, domain == AF_VSOCK ? &transport_vsock : &transport_unix) : 0;
+	for (unsigned i = 0; *word && i < sizeof transports / sizeof *transports; i++)
+		if (transports[i]->domain == domain && word_is_of(*word, transports[i]))
+			return transports[i];
 	return NULL;
+}
+
+bool mark_exists(int fd, int domain)
+{
+	uint64_t word;
+
+	return word_transport(fd, domain, &word);
+}
+
+const struct transport *mark_look(int fd, int domain, struct mark *out)
+{
+	uint64_t word;
+	const struct transport *transport = word_transport(fd, domain, &word);
+
+	if (transport)
+		word_read(fd, word, out);
+	return transport;
 }
 
 const struct transport *mark_find(int fd, struct mark *out)

@@ -70,7 +70,9 @@ bool domain_is_ours(int domain);
 
 /* The transport of a socket of ours, and its mark, when its domain is known; NULL for any other. errno is preserved. */
 const struct transport *mark_look(int fd, int domain, struct mark *out);
-/* The same for any descriptor. */
+/* Whether it is one of ours, and no more. */
+bool mark_exists(int fd, int domain);
+/* As mark_look() for any descriptor. */
 const struct transport *mark_find(int fd, struct mark *out);
 
 #endif

@@ -294,12 +294,20 @@ void fallback_say(const struct target *target, const struct ip_addr *addr, int e
 	log_write(LOG_ERROR, &text);
 }
 
+/* connect(2) by the network: 0 also when it goes on, or the errno. */
+static __attribute__((noinline)) int network_connect(int fd, const struct ip_addr *addr)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = ip_addr_write(addr, &sa);
+
+	return REAL(connect)(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS ? errno : 0;
+}
+
 /* Connects by the network. 0, or the errno. */
 static int item_fall_back(struct persistent *item)
 {
 	struct socket_state state;
-	struct sockaddr_storage sa;
-	int made, error = 0;
+	int made, error;
 
 	fallback_say(&item->target, &item->addr, item->error);
 	socket_look(item->fd, &state);
@@ -307,8 +315,7 @@ static int item_fall_back(struct persistent *item)
 	if (made < 0)
 		return errno;
 	REAL(fcntl)(made, F_SETFL, O_NONBLOCK);
-	if (REAL(connect)(made, (struct sockaddr *)&sa, ip_addr_write(&item->addr, &sa)) < 0 && errno != EINPROGRESS)
-		error = errno;
+	error = network_connect(made, &item->addr);
 	if (error) {
 		REAL(close)(made);
 		return error;
@@ -318,12 +325,21 @@ static int item_fall_back(struct persistent *item)
 	return 0;
 }
 
+/* Not inlined, for a note is large: what follows has the stack for itself. */
+static __attribute__((noinline)) void failure_keep(int fd, int error)
+{
+	struct note note;
+
+	note_get(fd, &note);
+	note_option_set(&note, NOTE_LEVEL, NOTE_ERROR, &error, sizeof error);
+	note_set(fd, &note);
+}
+
 /* A socket that says so. */
 static void item_failed(struct persistent *item, int error)
 {
 	int made = socket_make(item->fd, 0, AF_UNIX, SOCK_STREAM);
 	struct mark mark;
-	struct note note;
 
 	errno = error;
 	log_call("connect", item->fd, &item->addr, target_name(&item->target), &item->target.to, -1);
@@ -333,9 +349,7 @@ static void item_failed(struct persistent *item, int error)
 		REAL(shutdown)(item->fd, SHUT_RDWR); /* at least it does not wait */
 		return;
 	}
-	note_get(made, &note);
-	note_option_set(&note, NOTE_LEVEL, NOTE_ERROR, &error, sizeof error);
-	note_set(made, &note);
+	failure_keep(made, error);
 	mark_set(made, &transport_unix, &mark);
 	flags_copy(item->fd, made);
 	item_install(item, made, HINT_ATTEMPT | HINT_PERSIST);

@@ -363,23 +363,33 @@ static int wait_result(struct wait *wait, struct pollfd *fds)
 	return found;
 }
 
+/* Not inlined, so that what is done in between has the stack for itself. */
+static __attribute__((noinline)) int wait_once(struct pollfd *fds, nfds_t count, int64_t until, const sigset_t *mask,
+						unsigned futile)
+{
+	struct wait wait;
+	int found;
+
+	if (!wait_begin(&wait, fds, count))
+		return fail(ENOMEM);
+	found = wait_kernel(&wait, until, mask, futile);
+	for (nfds_t i = 0; i < wait.ours_count; i++)
+		if (wait.ours[i].udp)
+			udp_wait_end(wait.ours[i].udp);
+	if (found >= 0)
+		found = wait_result(&wait, fds);
+	wait_end(&wait);
+	return found;
+}
+
 int wait_poll(struct pollfd *fds, nfds_t count, int64_t until, const sigset_t *mask)
 {
 	unsigned futile = 0;
 	int saved = errno, found;
-	struct wait wait;
 
 	do {
 		persist_drive();
-		if (!wait_begin(&wait, fds, count))
-			return fail(ENOMEM);
-		found = wait_kernel(&wait, persist_wait_until(until), mask, futile);
-		for (nfds_t i = 0; i < wait.ours_count; i++)
-			if (wait.ours[i].udp)
-				udp_wait_end(wait.ours[i].udp);
-		if (found >= 0)
-			found = wait_result(&wait, fds);
-		wait_end(&wait);
+		found = wait_once(fds, count, persist_wait_until(until), mask, futile);
 		futile = futile >= FUTILE_MOST ? 0 : futile + 1;
 	} while (found == 0 && !wait_is_over(until));
 	if (found >= 0)
