@@ -12,7 +12,7 @@
 #include <netinet/tcp.h>
 
 /* Where the program bound fd before it was listening or connected. False when it did not, or nobody knows. */
-static bool source_of(int fd, const struct socket_state *state, struct ip_addr *out)
+static __attribute__((noinline)) bool source_of(int fd, const struct socket_state *state, struct ip_addr *out)
 {
 	struct end local;
 	uint32_t ipv4;
@@ -30,7 +30,7 @@ static bool source_of(int fd, const struct socket_state *state, struct ip_addr *
  * To the port that was chosen on the other transport, as far as it can be had: connections of before that wait for
  * their end (TIME_WAIT) are not in the way, nor is an address that this machine does not have.
  */
-static int inet_rebind(int fd, const struct ip_addr *source, bool any_port)
+static __attribute__((noinline)) int inet_rebind(int fd, const struct ip_addr *source, bool any_port)
 {
 	int reuse = option_int(fd, SOL_SOCKET, SO_REUSEADDR), on = 1, off = 0, result;
 	struct ip_addr addr = *source;
