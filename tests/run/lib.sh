@@ -322,3 +322,30 @@ closed() { # ROAD
 	[ -n "$closed_reason" ] || return 1
 	skip "the road $1" "$closed_reason"
 }
+
+# --- a virtual machine monitor, whose guest is CID 1 of the road
+
+# LOG ROAD [OPTION]... PATH: starts one (programs/vmm.c). Sets $monitor.
+monitor() {
+	monitor_log=$work/$1
+	case $2 in
+	realm) monitor_guest="-r $realm" ;;
+	vsock) monitor_guest=-v ;;
+	esac
+	shift 2
+	# shellcheck disable=SC2086 # an option and its value
+	"$programs/vmm" $monitor_guest "$@" </dev/null >"$monitor_log" 2>&1 &
+	monitor=$!
+	servers="$servers $monitor"
+	wait_for 20 monitor_ready_or_gone && process_runs "$monitor" || fail "a monitor" "$(cat "$monitor_log")"
+}
+
+monitor_ready_or_gone() {
+	process_is_gone "$monitor" || grep -q ready "$monitor_log"
+}
+
+# NAME LOG PID: it ends; prints what it has counted.
+monitor_counts() {
+	server_end "$2"
+	sed -n 's/^to the guest: //p' "$work/$1"
+}
