@@ -72,20 +72,23 @@ static bool is_bound(const char *path)
 	return found;
 }
 
-/* Nobody listens there: the kernel refuses, which it does for files of other kinds, too. */
+/*
+ * Nobody listens there: the kernel refuses, which it does for files of other kinds, too. It is only asked where no name is
+ * found in its list, because somebody who listens would accept a connection of nobody's.
+ */
 static bool is_stale(const char *path, const struct sockaddr_storage *sa, socklen_t len)
 {
 	struct stat before, after;
 	int probe, error;
 
-	if (lstat(path, &before) < 0 || !S_ISSOCK(before.st_mode))
+	if (lstat(path, &before) < 0 || !S_ISSOCK(before.st_mode) || is_bound(path))
 		return false;
 	probe = REAL(socket)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (probe < 0)
 		return false;
 	error = REAL(connect)(probe, (const struct sockaddr *)sa, len) < 0 ? errno : 0;
 	close_quietly(probe);
-	return error == ECONNREFUSED && !is_bound(path) && lstat(path, &after) == 0 && after.st_ino == before.st_ino &&
+	return error == ECONNREFUSED && lstat(path, &after) == 0 && after.st_ino == before.st_ino &&
 	       after.st_dev == before.st_dev;
 }
 
