@@ -286,6 +286,7 @@ static int monitor_reach(const struct attempt *attempt, int made, struct greetin
 	struct sockaddr_storage sa;
 	socklen_t len = attempt->transport->encode(&settings()->realm, &door, &sa);
 
+	greeting->asked = false;
 	if (REAL(connect)(made, (struct sockaddr *)&sa, len) == 0)
 		return greet_begin(made, attempt->to.port, greeting);
 	switch (errno) {
@@ -340,7 +341,7 @@ static int monitor_backlog(struct attempt *attempt, int made, int64_t until)
 
 static enum attempt_end monitor_connect(struct attempt *attempt, int made)
 {
-	bool blocking = is_blocking(attempt->fd, attempt->state->hint), reached;
+	bool blocking = is_blocking(attempt->fd, attempt->state->hint);
 	int64_t start = now_ms(), most = start + try_limit(attempt->rule), until = blocking ? most : start + MOMENT;
 	int error;
 
@@ -353,11 +354,10 @@ static enum attempt_end monitor_connect(struct attempt *attempt, int made)
 	error = monitor_reach(attempt, made, &attempt->greeting);
 	if (error == EAGAIN)
 		error = monitor_backlog(attempt, made, until);
-	reached = !error;
-	if (reached)
+	if (!error)
 		error = monitor_answer(attempt, made, until);
 	if (error == EINTR || (error == ETIMEDOUT && until < most))
-		return reached ? ended(ATTEMPT_WAITS, error == EINTR ? EINTR : EINPROGRESS) : ended(ATTEMPT_FAILED, error);
+		return ended(ATTEMPT_WAITS, error == EINTR ? EINTR : EINPROGRESS);
 	if (error)
 		return ended(ATTEMPT_FAILED, error);
 	if (!blocking) /* TCP tells a non-blocking socket only later, and programs count on that */
@@ -423,7 +423,7 @@ int try_begin(const struct attempt *attempt, int made, struct greeting *greeting
 
 	if (attempt->transport->greets) {
 		error = monitor_reach(attempt, made, greeting);
-		return error ? error == EAGAIN ? ECONNREFUSED : error : EINPROGRESS;
+		return !error || error == EAGAIN ? EINPROGRESS : error;
 	}
 	if (attempt->transport->background)
 		limit_set(attempt, made, &limit);
@@ -437,6 +437,8 @@ int try_look(const struct attempt *attempt, int made, struct greeting *greeting)
 	int error;
 
 	if (attempt->transport->greets) {
+		if (!greeting->asked) /* the backlog was full */
+			return try_begin(attempt, made, greeting);
 		error = greet_go_on(made, greeting);
 		return error == EAGAIN ? EINPROGRESS : error;
 	}

@@ -12,7 +12,7 @@ int greet_begin(int fd, uint32_t port, struct greeting *greeting)
 	char line[32];
 	struct text text;
 
-	greeting->have = 0;
+	*greeting = (struct greeting){.asked = true};
 	text_init(&text, line, sizeof line);
 	text_str(&text, "CONNECT ");
 	text_uint(&text, port);

@@ -3,6 +3,7 @@
 #ifndef IP2VSOCK_GREET_H
 #define IP2VSOCK_GREET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -11,6 +12,7 @@
  * monitor closes. What follows the newline is the guest's.
  */
 struct greeting {
+	bool asked;   /* the request is sent */
 	uint8_t have;
 	char line[32]; /* as much as has come of the answer */
 };
