@@ -7,7 +7,7 @@
  *   -e       the same by an epoll with which the socket was registered before
  *   -l MS    with SO_SNDTIMEO
  *   -i MS    with a signal after so long
- *   -o PORT  when it has failed, the same socket is connected to that port, blocking
+ *   -o PORT  when it has failed, the same socket is connected to that port
  *   -r N     says nothing, and reads so many bytes or up to the end
  */
 #define _GNU_SOURCE 1
@@ -22,12 +22,12 @@ static bool nonblocking, by_epoll;
 static size_t bytes;
 
 /* To half a second. */
-static void say_time(double took)
+static void say_time(const char *what, double took)
 {
 	if (took < 0.25)
-		say("took: no time");
+		say("%s: no time", what);
 	else
-		say("took: %.1f s", (double)(long)(took * 2 + 0.5) / 2);
+		say("%s: %.1f s", what, (double)(long)(took * 2 + 0.5) / 2);
 }
 
 static void say_events(uint32_t events)
@@ -58,29 +58,35 @@ static bool wait_by_poll(int fd)
 	return n == 1;
 }
 
+/* What became of an attempt that goes on. */
+static int outcome(int fd, int poller, double start)
+{
+	const bool told = by_epoll ? wait_by_epoll(poller, fd) : wait_by_poll(fd);
+	const int error = told ? pending_error(fd) : ETIMEDOUT;
+
+	say("SO_ERROR: %s", error_name(error));
+	say_time("in all", seconds() - start);
+	return error;
+}
+
 /* True when it is connected. */
 static bool dial(int fd, struct place to)
 {
 	const int poller = by_epoll ? epoll_create1(EPOLL_CLOEXEC) : -1;
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.fd = fd};
 	const double start = seconds();
-	bool good;
+	int error;
 
 	set_nonblocking(fd, nonblocking);
 	if (by_epoll && (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0))
 		die("epoll");
-	good = say_call("connect", do_connect(fd, to)) == 0;
-	if (!good && nonblocking && errno == EINPROGRESS) {
-		const bool told = by_epoll ? wait_by_epoll(poller, fd) : wait_by_poll(fd);
-		const int error = told ? pending_error(fd) : ETIMEDOUT;
-
-		say("SO_ERROR: %s", error_name(error));
-		good = error == 0;
-	}
-	say_time(seconds() - start);
+	error = say_call("connect", do_connect(fd, to)) < 0 ? errno : 0;
+	say_time("took", seconds() - start);
+	if (error == EINPROGRESS || error == EINTR)
+		error = outcome(fd, poller, start);
 	if (by_epoll)
 		close(poller);
-	return good;
+	return error == 0;
 }
 
 static void say_bytes(int fd)
@@ -158,8 +164,7 @@ int main(int argc, char **argv)
 		interrupt_after(signal_at, 0);
 	if (!dial(fd, here(0)) && other_port) {
 		say_names("failed", fd);
-		set_nonblocking(fd, false);
-		say_call("elsewhere", do_connect(fd, place_of(here_text, other_port)));
+		say("elsewhere: %s", error_name(reconnect(fd, place_of(here_text, other_port))));
 	}
 	say_names("socket", fd);
 	if (bytes)

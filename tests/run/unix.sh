@@ -140,14 +140,22 @@ socket: own name AF_INET 127.0.0.1 port ephemeral
 socket: peer name AF_INET 10.0.0.9 port +0
 descriptors left: 0'
 later='connect: EINPROGRESS
+took: no time
 events: OUT
 SO_ERROR: ok
-took: no time
+in all: no time
 socket: own name AF_INET 127.0.0.1 port ephemeral
 socket: peer name AF_INET 10.0.0.9 port +0
 descriptors left: 0'
 
-# NAME OPTION... WANTED: one connection to the guest's port 5000, with the rule options in $with
+# OPTION...: one connection to the guest's port 5000, at the socket $at, by a rule with options $with. (Where a failed socket
+# is bound, TCP says only if it went on.)
+dialled() {
+	host "connect 10.0.0.9:5000 unix ${at:-$path}:5000 ${with-}; connect 10.0.0.9:* unix $path:*" \
+		"$programs/dial" "$@" 10.0.0.9 5000 2>&1 | sed '/^failed: own name/d'
+}
+
+# NAME OPTION... WANTED
 dials() {
 	dials_name=$1
 	shift
@@ -157,8 +165,7 @@ dials() {
 		shift
 	done
 	# shellcheck disable=SC2086 # words
-	is "$(host "connect 10.0.0.9:5000 unix ${at:-$path}:5000 ${with-}; connect 10.0.0.9:* unix $path:*" \
-		"$programs/dial" $dials_options 10.0.0.9 5000 2>&1)" "$1" "$dials_name over $road"
+	is "$(dialled $dials_options)" "$1" "$dials_name over $road"
 }
 
 to_the_guest() {
@@ -201,7 +208,14 @@ read: "220 ready\\x0a", the end')"
 
 # --- what may go wrong
 
-# NAME OPTION... ERRNO SECONDS: one connection fails so, after such a time, and the socket can be connected elsewhere.
+# What a failed attempt leaves: a socket that can be connected elsewhere, and nothing else.
+left='failed: getpeername: ENOTCONN
+elsewhere: ok
+socket: own name AF_INET 127.0.0.1 port ephemeral
+socket: peer name AF_INET 10.0.0.9 port +1
+descriptors left: 0'
+
+# NAME OPTION... ERRNO TIME: connect says so after that time, and that is all.
 fails() {
 	fails_name=$1
 	shift
@@ -210,36 +224,60 @@ fails() {
 		fails_options="$fails_options $1"
 		shift
 	done
-	case $2 in
-	0) fails_time='no time' ;;
-	*) fails_time="$2 s" ;;
-	esac
 	# shellcheck disable=SC2086 # words
 	dials "$fails_name" $fails_options -o 5001 "connect: $1
-took: $fails_time
-failed: own name AF_INET 0.0.0.0 port 0
-failed: getpeername: ENOTCONN
-elsewhere: ok
-socket: own name AF_INET 127.0.0.1 port ephemeral
-socket: peer name AF_INET 10.0.0.9 port +1
-descriptors left: 0"
+took: $2
+$left"
 }
 
-# MANNER NAME ERRNO SECONDS: of a monitor of that manner.
-fails_at() {
-	at=$work/other.sock
-	monitor other.log "$road" -m "$1" "$at"
-	fails "$2" "$3" "$4"
-	fails "$2, non-blocking" -n "$3" "$4"
+# NAME OPTION... ERRNO TIME ERRNO TIME: connect says the first after that time, and goes on to the second.
+goes_on() {
+	goes_on_name=$1
+	shift
+	goes_on_options=
+	while [ $# -gt 4 ]; do
+		goes_on_options="$goes_on_options $1"
+		shift
+	done
+	# shellcheck disable=SC2086 # words
+	dials "$goes_on_name" $goes_on_options -o 5001 "connect: $1
+took: $2
+events: OUT HUP
+SO_ERROR: $3
+in all: $4
+$left"
+}
+
+other_ends() {
 	like "$(monitor_counts other.log "$monitor")" '*; open: 0' "nothing of it is left over $road"
 }
 
-# The same of one where it works.
-works_at() {
+# MANNER NAME: a monitor of that manner refuses, at once.
+refuses() {
 	at=$work/other.sock
 	monitor other.log "$road" -m "$1" "$at"
-	dials "$2" "$(printf '%s\n' "$connected" | sed "s/no time/$3 s/")"
-	dials "$2, non-blocking" -n "$(printf '%s\n' "$later" | sed "s/no time/$3 s/")"
+	fails "$2" ECONNREFUSED 'no time'
+	fails "$2, non-blocking" -n ECONNREFUSED 'no time'
+	other_ends
+}
+
+# MANNER NAME TIME: nothing comes within that time. A non-blocking socket is told later.
+times_out() {
+	at=$work/other.sock
+	monitor other.log "$road" -m "$1" "$at"
+	fails "$2" ETIMEDOUT "$3"
+	goes_on "$2, non-blocking" -n EINPROGRESS 'no time' ETIMEDOUT "$3"
+	goes_on "$2, epoll" -e EINPROGRESS 'no time' ETIMEDOUT "$3"
+	other_ends
+}
+
+# MANNER NAME TIME: it works after that time.
+works() {
+	at=$work/other.sock
+	monitor other.log "$road" -m "$1" "$at"
+	dials "$2" "$(printf '%s\n' "$connected" | sed "s/took: no time/took: $3/")"
+	dials "$2, non-blocking" -n "$(printf '%s\n' "$later" | sed "s/in all: no time/in all: $3/")"
+	dials "$2, epoll" -e "$(printf '%s\n' "$later" | sed "s/in all: no time/in all: $3/")"
 	server_end "$monitor"
 }
 
@@ -259,20 +297,20 @@ goes_wrong() {
 	with=
 
 	at=$work/absent.sock
-	fails 'no such file' EHOSTUNREACH 0
-	fails 'no such file, non-blocking' -n EHOSTUNREACH 0
+	fails 'no such file' EHOSTUNREACH 'no time'
+	fails 'no such file, non-blocking' -n EHOSTUNREACH 'no time'
 	at=$work/absent/v.sock
-	fails 'no such directory' EHOSTUNREACH 0
+	fails 'no such directory' EHOSTUNREACH 'no time'
 	at=$work/map/v.sock
-	fails 'a directory that is a file' EHOSTUNREACH 0
+	fails 'a directory that is a file' EHOSTUNREACH 'no time'
 	at=$work/map
-	fails 'no socket' EHOSTUNREACH 0
+	fails 'no socket' EHOSTUNREACH 'no time'
 	at=$work/dead.sock
 	monitor dead.log "$road" "$at"
 	kill -KILL "$monitor"
 	wait_for 10 process_is_gone "$monitor"
-	fails 'a monitor that was killed' EHOSTUNREACH 0
-	fails 'a monitor that was killed, non-blocking' -n EHOSTUNREACH 0
+	fails 'a monitor that was killed' EHOSTUNREACH 'no time'
+	fails 'a monitor that was killed, non-blocking' -n EHOSTUNREACH 'no time'
 
 	at=$work/closed.sock
 	monitor closed.log "$road" "$at"
@@ -290,43 +328,79 @@ goes_wrong() {
 	rm -r closed
 	server_end "$monitor"
 
-	fails_at close 'a port where nobody listens' ECONNREFUSED 0
-	fails_at drop 'a monitor with too many connections' ECONNREFUSED 0
+	refuses close 'a port where nobody listens'
+	refuses drop 'a monitor with too many connections'
 	at=$work/other.sock
 	monitor other.log "$road" -m drop "$at"
 	# shellcheck disable=SC2046 # words
 	is "$(host "connect 10.0.0.9:* unix $at:*" "$programs/knock" 10.0.0.9 5000 $(yes connect | head -n 300) 2>&1 |
 		sort | uniq -c | tr -s ' ')" ' 300 connect: ECONNREFUSED' "closed before or after the request, 300 times over $road"
 	server_end "$monitor"
-	fails_at half 'half an answer' ECONNREFUSED 0
-	fails_at garbage 'no answer but something else' ECONNREFUSED 0
-	fails_at overlong 'an answer without end' ECONNREFUSED 0
-	fails_at no-number 'an answer without number' ECONNREFUSED 0
+	refuses half 'half an answer'
+	refuses garbage 'no answer but something else'
+	refuses overlong 'an answer without end'
+	refuses no-number 'an answer without number'
 	for answer in 'OK five' 'OK -5' 'OK 5x' ' OK 5' 'ok 5' 'OK  5' 'NO 5' 'OK 5 ' ''; do
-		fails_at "say=$answer
-" "the answer \"$answer\"" ECONNREFUSED 0
+		refuses "say=$answer
+" "the answer \"$answer\""
 	done
-	works_at late=500 'an answer that comes late' 0.5
-	works_at slowly=30 'an answer that comes in pieces' 0.5
-	fails_at late=2600 'an answer that comes too late' ETIMEDOUT 2.0
-	fails_at silent 'no answer' ETIMEDOUT 2.0
-	fails_at full 'a full backlog' ETIMEDOUT 2.0
+	works late=500 'an answer that comes late' '0.5 s'
+	works slowly=30 'an answer that comes in pieces' '0.5 s'
+	times_out late=2600 'an answer that comes too late' '2.0 s'
+	times_out silent 'no answer' '2.0 s'
+	times_out full 'a full backlog' '2.0 s'
 
 	with=timeout=500ms
-	fails_at silent 'no answer within the time of the rule' ETIMEDOUT 0.5
-	fails_at full 'a full backlog for the time of the rule' ETIMEDOUT 0.5
+	times_out silent 'no answer within the time of the rule' '0.5 s'
+	times_out full 'a full backlog for the time of the rule' '0.5 s'
 	with=timeout=4s
-	works_at late=2500 'an answer within the time of the rule' 2.5
+	works late=2500 'an answer within the time of the rule' '2.5 s'
 	with=
+
+	# A guest that boots: no file, a file, a monitor without a guest that listens, and all of it.
+	for option in -n ''; do
+		at=$work/boots.sock
+		with=retry=20s
+		dialled $option >booting &
+		booting=$!
+		sleep 0.3
+		monitor boots0.log "$road" "$at"
+		kill -KILL "$monitor"
+		sleep 0.3
+		rm "$at"
+		monitor boots.log "$road" -m close "$at"
+		sleep 0.3
+		server_end "$monitor"
+		monitor boots.log "$road" "$at"
+		wait $booting
+		like "$(cat booting)" "*: ok
+*
+socket: peer name AF_INET 10.0.0.9 port +0
+descriptors left: 0" "a guest that boots is reached by a ${option:+non-}blocking client over $road"
+		like "$(monitor_counts boots.log "$monitor")" '1 made, *; open: 0' "with one connection over $road"
+	done
+	with=
+
+	# A blocking call that ends before the attempt does.
 	at=$work/other.sock
-	monitor other.log "$road" -m silent "$at"
-	fails 'no answer within SO_SNDTIMEO' -l 500 EINPROGRESS 0.5
-	fails 'no answer, SO_SNDTIMEO being longer' -l 5000 ETIMEDOUT 2.0
-	fails 'no answer before a signal' -i 500 EINTR 0.5
-	server_end "$monitor"
+	for manner in silent full; do
+		monitor other.log "$road" -m $manner "$at"
+		goes_on "SO_SNDTIMEO, $manner" -l 500 EINPROGRESS '0.5 s' ETIMEDOUT '2.0 s'
+		fails "a longer SO_SNDTIMEO, $manner" -l 5000 ETIMEDOUT '2.0 s'
+		goes_on "a signal, $manner" -i 500 EINTR '0.5 s' ETIMEDOUT '2.0 s'
+		other_ends
+	done
+	monitor other.log "$road" -m late=1000 "$at"
+	for option in -l -i; do
+		error=EINPROGRESS
+		[ $option = -l ] || error=EINTR
+		dials "a blocking call that ends early ($error), and works later" $option 500 \
+			"$(printf '%s\n' "$later" | sed "s/EINPROGRESS/$error/; s/took: .*/took: 0.5 s/; s/in all: .*/in all: 1.0 s/")"
+	done
+	other_ends
 	server_end "$guest_server"
 	server_end "$server"
-	server_end "$usual"
+	like "$(monitor_counts vmm.log "$usual")" '*; open: 0' "nothing of the usual one is left over $road"
 }
 
 # --- from the guest to the host
