@@ -258,6 +258,8 @@ static void item_connected(struct persistent *item)
 	item->made = -1;
 	/* What was set meanwhile. */
 	options_copy(item->fd, made, 0);
+	if (target_options(&item->target)->buffer)
+		window_fix(made, transport, target_options(&item->target)->buffer);
 	if (mark_get(item->fd, &transport_unix, &mark))
 		mark_set(made, transport, &mark);
 	flags_copy(item->fd, made);

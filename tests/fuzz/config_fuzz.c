@@ -61,6 +61,15 @@ static bool same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+static bool same_options(const struct rule_options *a, const struct rule_options *b)
+{
+	if (!a || !b)
+		return a == b;
+	return a->timeout == b->timeout && a->retry == b->retry && a->buffer == b->buffer && a->fallback == b->fallback &&
+	       a->allow_count == b->allow_count && !a->allow == !b->allow &&
+	       (!a->allow || memcmp(a->allow, b->allow, a->allow_count * sizeof(*a->allow)) == 0);
+}
+
 static void read_back(const struct rule *rule)
 {
 	struct arena arena = { .more = fuzz_more, .less = fuzz_less };
@@ -84,6 +93,7 @@ static void read_back(const struct rule *rule)
 	FUZZ_ASSERT(back->pattern.port_high == rule->pattern.port_high);
 	FUZZ_ASSERT(back->target == rule->target && back->error == rule->error);
 	FUZZ_ASSERT(back->cid == rule->cid && back->same_port == rule->same_port);
+	FUZZ_ASSERT(same_text(back->path, rule->path) && same_options(back->options, rule->options));
 	FUZZ_ASSERT(back->port_low == rule->port_low && back->port_high == rule->port_high);
 	arena_free(&arena);
 }
