@@ -215,6 +215,8 @@ uint16_t port_show(uint32_t port);
 
 /* For --check and --explain: rules in order, NULL at the end of them. */
 const struct rule *rules_at(const struct rules *rules, unsigned index);
+/* The index of a rule of this set; for NULL, the default, how many rules there are. */
+uint32_t rules_number(const struct rules *rules, const struct rule *rule);
 /* out->error is as in rules_set_default(). place->source is NULL when no default was given. */
 void rules_default(const struct rules *rules, struct target *out, struct rule_place *place);
 

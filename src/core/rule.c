@@ -61,6 +61,20 @@ static const struct rule *rule_at(const struct rules *rules, uint32_t index)
 	return &rules->blocks[block][at];
 }
 
+uint32_t rules_number(const struct rules *rules, const struct rule *rule)
+{
+	uint32_t first = 0;
+
+	for (unsigned block = 0; rule && block < BLOCKS && rules->blocks[block]; block++) {
+		const uint32_t size = BLOCK_FIRST << block;
+
+		if (rule >= rules->blocks[block] && rule < rules->blocks[block] + size)
+			return first + (uint32_t)(rule - rules->blocks[block]);
+		first += size;
+	}
+	return rules->count;
+}
+
 int rules_add(struct rules *rules, const struct rule *rule)
 {
 	uint32_t at;
