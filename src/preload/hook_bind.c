@@ -12,6 +12,7 @@
 #include "preload/restore.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
+#include "preload/stats.h"
 #include "preload/udp.h"
 
 #include <errno.h>
@@ -275,12 +276,15 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 	if (target.kind == TARGET_REJECT) {
 		errno = target.error;
 		log_call("bind", fd, addr, "reject", NULL, -1);
+		stats_count(target.rule, STAT_REFUSED);
 		return -1;
 	}
+	stats_used(target.rule);
 	if (inet_restore_failed(fd, &state))
 		socket_look(fd, &state);
 	result = state.kind == KIND_UDP ? udp_bind(fd, &state, addr, &target) : bind_retargeted(fd, &state, addr, &target, false);
 	log_call("bind", fd, addr, target_name(&target), &target.to, result);
+	stats_result(target.rule, result);
 	if (result == 0)
 		errno = saved;
 	return result;
@@ -330,8 +334,16 @@ static int listen_retarget(int fd, const struct socket_state *look)
 	bound = !(look->hint & HINT_PENDING) && inet_bound(fd, &addr);
 	if (!decide(fd, RULE_LISTEN, &addr, &state, &target) || tcp_state(fd) != TCP_CLOSE)
 		return 0;
-	result = target.kind == TARGET_REJECT ? fail(target.error) : bind_retargeted(fd, &state, &addr, &target, bound);
-	log_call("listen", fd, &addr, target_name(&target), target.kind == TARGET_REJECT ? NULL : &target.to, result);
+	if (target.kind == TARGET_REJECT) {
+		errno = target.error;
+		log_call("listen", fd, &addr, "reject", NULL, -1);
+		stats_count(target.rule, STAT_REFUSED);
+		return -1;
+	}
+	stats_used(target.rule);
+	result = bind_retargeted(fd, &state, &addr, &target, bound);
+	log_call("listen", fd, &addr, target_name(&target), &target.to, result);
+	stats_result(target.rule, result);
 	return result;
 }
 

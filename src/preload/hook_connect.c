@@ -12,6 +12,7 @@
 #include "preload/restore.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
+#include "preload/stats.h"
 #include "preload/udp.h"
 
 #include <errno.h>
@@ -419,6 +420,7 @@ static struct ip_addr this_host(const struct ip_addr *addr)
 int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len)
 {
 	struct target target = {.rule = NULL};
+	const struct rule *counted = NULL;
 	struct socket_state state;
 	struct ip_addr here;
 	int result, saved = errno;
@@ -450,17 +452,23 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 	if (target.kind == TARGET_REJECT) {
 		errno = target.error;
 		log_call("connect", fd, addr, "reject", NULL, -1);
+		stats_count(target.rule, STAT_REFUSED);
 		return -1;
 	}
 	if (hint_settled(state.hint) & HINT_PERSIST) { /* it may be over just now */
 		persist_drive();
 		socket_look(fd, &state);
 	}
+	/* What asks for the outcome of a call was counted with that call. */
+	if (state.kind != KIND_OURS || state.mark.kind != MARK_PEER)
+		counted = target.rule;
+	stats_used(counted);
 	result = state.kind == KIND_UDP ? udp_connect(fd, &state, addr, &target)
 					: connect_retargeted(fd, &state, addr, &target, sa, len);
 	if (result == CONNECT_AWAIT)
 		result = connect_await(fd);
 	log_call("connect", fd, addr, target_name(&target), &target.to, result);
+	stats_result(counted, result);
 	if (result == 0)
 		errno = saved;
 	return result;

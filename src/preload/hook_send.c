@@ -7,6 +7,7 @@
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
+#include "preload/stats.h"
 #include "preload/udp.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 	if (state.kind == KIND_OURS && !(flags & MSG_FASTOPEN))
 		return ROAD_PLAIN;
 	if (target.kind == TARGET_REJECT) {
+		stats_count(target.rule, STAT_REFUSED);
 		errno = target.error;
 		return ROAD_REFUSED;
 	}

@@ -215,6 +215,7 @@ static void settings_fill(struct loaded *loaded)
 	const char *disable = secure_getenv("IP2VSOCK_DISABLE");
 	const char *cid = secure_getenv("IP2VSOCK_CID");
 	const char *realm = secure_getenv("IP2VSOCK_REALM");
+	const char *stats = secure_getenv("IP2VSOCK_STATS");
 	struct rules *rules;
 
 	now->cid = VMADDR_CID_ANY;
@@ -226,6 +227,8 @@ static void settings_fill(struct loaded *loaded)
 		now->disabled = true;
 		return;
 	}
+	if (stats && *stats)
+		now->stats_path = string_keep(loaded, stats);
 	if (cid && *cid && !cid_read(cid, &now->cid))
 		complain_whole(loaded, "IP2VSOCK_CID", "not a CID, expected a number below 4294967295");
 	if (realm && *realm) {

@@ -19,6 +19,7 @@ struct settings {
 	enum log_level log_level;
 	const char *log_path;		   /* NULL: stderr */
 	bool has_unix;			   /* sockets of ours may be AF_UNIX: in a realm, or by unix targets and options */
+	const char *stats_path;		   /* IP2VSOCK_STATS; NULL: memory of this process and its children */
 	uint32_t cid;			   /* IP2VSOCK_CID; VMADDR_CID_ANY when not given */
 };
 

@@ -3,6 +3,7 @@
 #include "preload/hooks.h"
 #include "preload/log.h"
 #include "preload/socket.h"
+#include "preload/stats.h"
 #include "preload/udp_native.h"
 
 #include <errno.h>
@@ -439,19 +440,20 @@ static bool send_to_new(int fd, struct datagram *datagram, const struct msghdr *
 	if (target.kind == TARGET_REJECT) {
 		errno = target.error;
 		log_call("sendto", fd, datagram->addr, "reject", NULL, -1);
+		stats_count(target.rule, STAT_REFUSED);
 		return true;
 	}
 	if (family_is_wrong(fd, &state, datagram->addr))
 		return false;
 	datagram->to = target.to;
 	log_call("sendto", fd, datagram->addr, settings()->transport->name, &datagram->to, 0);
+	stats_used(target.rule);
 	udp = udp_make(fd, &state);
-	if (!udp)
-		return true;
-	if (udp_lock(udp))
+	if (udp && udp_lock(udp))
 		*sent = send_locked(udp, datagram, message);
-	else /* in a signal handler that interrupted this very thread: lost */
+	else if (udp) /* in a signal handler that interrupted this very thread: lost */
 		*sent = parts_size(message);
+	stats_result(target.rule, *sent < 0 ? -1 : 0);
 	return true;
 }
 
