@@ -69,16 +69,11 @@ bool guard_allows(int listener, uint32_t cid)
 	return i == 0;
 }
 
-void guard_refused(int listener, const struct mark *mark, enum rule_protocol protocol, uint32_t cid)
+static __attribute__((noinline)) void refused_log(int listener, const struct mark *mark, uint32_t cid)
 {
 	char buf[192], ip[IP_ADDR_TEXT_SIZE];
-	struct target target;
 	struct text text;
 
-	rules_find(settings()->rules, RULE_LISTEN, protocol, &mark->addr, &target);
-	stats_count(target.rule, STAT_DENIED);
-	if (!log_on(LOG_INFO))
-		return;
 	log_line(&text, buf, sizeof buf);
 	text_str(&text, "accept(");
 	text_int(&text, listener);
@@ -88,4 +83,14 @@ void guard_refused(int listener, const struct mark *mark, enum rule_protocol pro
 	text_uint(&text, cid);
 	text_str(&text, " is not allowed, closed");
 	log_write(LOG_INFO, &text);
+}
+
+void guard_refused(int listener, const struct mark *mark, enum rule_protocol protocol, uint32_t cid)
+{
+	struct target target;
+
+	rules_find(settings()->rules, RULE_LISTEN, protocol, &mark->addr, &target);
+	stats_count(target.rule, STAT_DENIED);
+	if (log_on(LOG_INFO))
+		refused_log(listener, mark, cid);
 }

@@ -268,11 +268,14 @@ static void default_text(const struct settings *now, char *buf, size_t size, str
 	text_str(&text, error ? error : "");
 }
 
+/* As much of a statement as the table and a small stack have room for: rules that begin alike differ by their places. */
+#define STATEMENT_SIZE 512
+
 /* Of a rule that this process has not counted yet. */
 static __attribute__((noinline)) struct counters_slot *slot_find(const struct settings *now, struct place *here,
 								 const struct rule *rule, uint32_t number)
 {
-	char statement[CONFIG_RULE_TEXT_SIZE];
+	char statement[STATEMENT_SIZE];
 	struct counters_name name;
 	struct counters_slot *slot;
 	struct rule_place where;
