@@ -28,11 +28,12 @@ _ip2vsock() {
 	--log) mapfile -t COMPREPLY < <(compgen -W 'off error info debug' -- "$word") ;;
 	-r | --rule) mapfile -t COMPREPLY < <(compgen -W 'connect listen host default include' -- "$word") ;;
 	--explain) mapfile -t COMPREPLY < <(compgen -W 'connect listen' -- "$word") ;;
+	--stats) mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [1-9]*)" -- "$word") ;;
 	-u | --realm) ;;
 	*)
 		if [[ $word == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '-c --connect -l --listen -r --rule -f --file
-				-u --realm -v -q --log --strict --check --explain --doctor -h --help --version' -- "$word")
+				-u --realm -v -q --log --strict --check --explain --doctor --stats -h --help --version' -- "$word")
 		else
 			mapfile -t COMPREPLY < <(compgen -c -- "$word")
 		fi

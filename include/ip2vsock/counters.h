@@ -70,7 +70,4 @@ static inline void counters_add(struct counters_slot *slot, enum counter what)
 	__atomic_fetch_add(&slot->counts[what], 1, __ATOMIC_RELAXED);
 }
 
-/* The place in a text, behind the statement. */
-const char *counters_place(const char *text);
-
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Behind the wrapper: checks the rules it was given, prints them, and explains what they decide. */
+/* Behind the wrapper: checks the rules it was given, prints them, and explains what they decide and what became of them. */
 #include "cli/ctl.h"
 #include "cli/program.h"
 
@@ -62,6 +62,7 @@ static const struct command {
 	{"check", check_print, false},
 	{"explain", explain_print, false},
 	{"doctor", doctor_print, true},
+	{"stats", stats_print, true},
 };
 
 static void names_resolve(struct ctl *ctl)
@@ -76,7 +77,7 @@ static void names_resolve(struct ctl *ctl)
 
 static int usage(void)
 {
-	fputs("usage: ip2vsock-ctl rules|check|explain|doctor [--strict] [-u REALM] [--environment]\n"
+	fputs("usage: ip2vsock-ctl rules|check|explain|doctor|stats [--strict] [-u REALM] [--environment]\n"
 	      "       [--program NAME] [--library FILE] [--no-rules TEXT] [--quiet]\n"
 	      "       [-c CID[:PORT] | -l [ADDR:]PORT=PORT | -r RULE | -f FILE | --explain WHAT]...\n",
 	      stderr);

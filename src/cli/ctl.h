@@ -33,7 +33,7 @@ struct ctl {
 	const char **questions; /* --explain, in order */
 	unsigned question_count;
 
-	const char *program; /* that is to be run, or asked about */
+	const char *program; /* that is to be run, or asked about (stats: the number of its process) */
 	const char *library; /* that is to be preloaded */
 	const char *no_rules; /* where rules could come from, if there are none */
 	bool is_quiet;	     /* no warnings */
@@ -81,5 +81,7 @@ int check_print(struct ctl *ctl);
 int explain_print(struct ctl *ctl);
 /* What stands in the way of retargeting, on this machine or in the program that was named. */
 int doctor_print(struct ctl *ctl);
+/* What running programs have counted. */
+int stats_print(struct ctl *ctl);
 
 #endif

@@ -68,11 +68,6 @@ void counters_name(const char *statement, const struct rule_place *place, struct
 	memcpy(out->text + text.len + 1, where, strlen(where));
 }
 
-const char *counters_place(const char *text)
-{
-	return text + strlen(text) + 1;
-}
-
 bool counters_begin(struct counters *table, uint64_t now, uint32_t pid)
 {
 	uint64_t magic = 0, since = 0;

@@ -420,8 +420,8 @@ static struct ip_addr this_host(const struct ip_addr *addr)
 int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, socklen_t len)
 {
 	struct target target = {.rule = NULL};
-	const struct rule *counted = NULL;
 	struct socket_state state;
+	const struct rule *counted;
 	struct ip_addr here;
 	int result, saved = errno;
 	bool matches = decide(fd, RULE_CONNECT, addr, &state, &target);
@@ -460,8 +460,7 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 		socket_look(fd, &state);
 	}
 	/* What asks for the outcome of a call was counted with that call. */
-	if (state.kind != KIND_OURS || state.mark.kind != MARK_PEER)
-		counted = target.rule;
+	counted = state.kind == KIND_OURS && state.mark.kind == MARK_PEER ? NULL : target.rule;
 	stats_used(counted);
 	result = state.kind == KIND_UDP ? udp_connect(fd, &state, addr, &target)
 					: connect_retargeted(fd, &state, addr, &target, sa, len);

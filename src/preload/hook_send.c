@@ -4,6 +4,7 @@
 #include "preload/decide.h"
 #include "preload/hooks.h"
 #include "preload/hot.h"
+#include "preload/log.h"
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
@@ -36,8 +37,9 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 	if (state.kind == KIND_OURS && !(flags & MSG_FASTOPEN))
 		return ROAD_PLAIN;
 	if (target.kind == TARGET_REJECT) {
-		stats_count(target.rule, STAT_REFUSED);
 		errno = target.error;
+		log_call("sendto", fd, addr, "reject", NULL, -1);
+		stats_count(target.rule, STAT_REFUSED);
 		return ROAD_REFUSED;
 	}
 	if (state.kind == KIND_UDP)

@@ -17,7 +17,8 @@
 /* Made at the first event. Children of fork share the table, and count on in it. */
 struct place {
 	struct counters *table;
-	uint64_t since; /* of the table, if it is a file's; 0: memory, which nobody can take away */
+	bool is_file;	/* which others can take away, unlike memory */
+	uint64_t since; /* of the table */
 	uint32_t rules; /* how many */
 	uint8_t slots[]; /* by number of the rule, the default last: one more than its slot; 0: not asked for yet */
 };
@@ -40,6 +41,13 @@ static bool is_reachable(const void *word)
 	return REAL(syscall)(SYS_futex, &nobody, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, NULL, word,
 			     FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0)) >= 0 ||
 	       errno != EFAULT;
+}
+
+static const char *error_text(int error)
+{
+	const char *name = real_error_name(error);
+
+	return name ? name : "it cannot be opened or written";
 }
 
 static bool is_zero(const char *bytes, ssize_t count)
@@ -98,7 +106,7 @@ static const char *file_check(int fd)
 	getrlimit(RLIMIT_FSIZE, &limit);
 	if (limit.rlim_cur < sizeof(struct counters))
 		return "it would be larger than files may be here";
-	return pwrite(fd, "", 1, sizeof(struct counters) - 1) == 1 ? NULL : "it cannot be written";
+	return pwrite(fd, "", 1, sizeof(struct counters) - 1) == 1 ? NULL : error_text(errno);
 }
 
 /* Looked at before it is opened, which does something to some devices. */
@@ -112,7 +120,7 @@ static int file_open(const char *path, const char **why)
 		return -1;
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
 	if (fd < 0) {
-		*why = real_error_name(errno);
+		*why = error_text(errno);
 		return -1;
 	}
 	*why = file_check(fd);
@@ -134,7 +142,7 @@ static void file_complain(const char *path, const char *why)
 	text_str(&text, "nothing is counted, IP2VSOCK_STATS cannot be used: ");
 	text_quoted(&text, path, strlen(path));
 	text_str(&text, ": ");
-	text_str(&text, why ? why : "it cannot be opened");
+	text_str(&text, why);
 	log_write(LOG_ERROR, &text);
 }
 
@@ -222,8 +230,8 @@ static struct place *place_make(const struct settings *now)
 		munmap(made, size);
 		return NO_PLACE;
 	}
-	if (now->stats_path)
-		made->since = made->table->since;
+	made->is_file = now->stats_path;
+	made->since = made->table->since;
 	return made;
 }
 
@@ -287,7 +295,7 @@ static __attribute__((noinline)) struct counters_slot *slot_find(const struct se
 		default_text(now, statement, sizeof statement, &where);
 	}
 	counters_name(statement, &where, &name);
-	slot = counters_slot(here->table, &name, here->since ? is_reachable : NULL);
+	slot = counters_slot(here->table, &name, here->is_file ? is_reachable : NULL);
 	if (slot)
 		__atomic_store_n(&here->slots[number], (uint8_t)(slot - here->table->slots + 1), __ATOMIC_RELAXED);
 	return slot;
@@ -299,11 +307,11 @@ static struct counters_slot *slot_of(const struct settings *now, struct place *h
 	unsigned known = __atomic_load_n(&here->slots[number], __ATOMIC_RELAXED);
 	struct counters_slot *slot = &here->table->slots[known ? known - 1 : 0];
 
-	if (here->since && !file_is_there(here, slot))
+	if (here->is_file && !file_is_there(here, slot))
 		slot = NULL;
 	else if (!known)
 		slot = slot_find(now, here, rule, number);
-	if (!slot && here->since)
+	if (!slot && here->is_file)
 		file_leave();
 	return slot;
 }

@@ -290,7 +290,8 @@ usage '--log "loud": unknown level "loud" (off, error, info or debug)' 'an unkno
 usage '--log "info:": no file name after the colon' 'a log without a name' -c 3 --log info: true
 usage '--log "info:no/such": cannot create this file' 'a log in no directory' -c 3 --log info:no/such true
 usage '--log "info:second": is a directory' 'a log that is a directory' -c 3 --log info:second true
-usage '--stats: not available yet' '--stats' --stats 1
+usage '--stats "x": not a process ID' '--stats' --stats x
+usage '--stats takes one process ID, not "1 2"' '--stats, one PID too many' --stats 1 2
 has "$("$IP2VSOCK" --help)" 'usage: ip2vsock [options] [--] program' '--help'
 is "$("$IP2VSOCK" -h)" "$("$IP2VSOCK" --help)" '-h'
 has "$("$IP2VSOCK" --version)" 'ip2vsock ' '--version'
