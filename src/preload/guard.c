@@ -53,6 +53,11 @@ bool guard_exists(int listener)
 	return ranges_get(&note, 0, ranges) > 0;
 }
 
+bool cid_allowed(const struct rule_options *options, uint32_t cid)
+{
+	return rule_allows(options, cid) || (rule_allows(options, VMADDR_CID_LOCAL) && cid != VMADDR_CID_ANY && cid == own_cid());
+}
+
 bool guard_allows(int listener, uint32_t cid)
 {
 	struct cid_range ranges[AT_ONCE];
@@ -63,7 +68,7 @@ bool guard_allows(int listener, uint32_t cid)
 	for (; (count = ranges_get(&note, i, ranges)) > 0; i++) {
 		const struct rule_options part = {.allow = ranges, .allow_count = count};
 
-		if (rule_allows(&part, cid))
+		if (cid_allowed(&part, cid))
 			return true;
 	}
 	return i == 0;

@@ -15,7 +15,7 @@ bool endpoint_is(const struct endpoint *a, const struct endpoint *b)
 
 bool peer_allowed(struct udp *udp, uint32_t cid)
 {
-	if (!udp->rule || rule_allows(udp->rule, cid))
+	if (!udp->rule || cid_allowed(udp->rule, cid))
 		return true;
 	guard_refused(udp->listener, &udp->mark, RULE_UDP, cid);
 	return false;
