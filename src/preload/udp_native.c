@@ -77,15 +77,14 @@ enum native_sent native_send(const struct udp *udp, const struct endpoint *to, c
 	}
 }
 
-/* Who is shown as the sender. Known from then on, so that answers find their way. */
-static void sender_show(struct udp *udp, const struct endpoint *from, struct ip_addr *out)
+/* Who is shown as the sender. True when he is known: who was allowed before, or was sent something. */
+static bool sender_show(struct udp *udp, const struct endpoint *from, struct ip_addr *out)
 {
 	struct link *link;
 
 	peer_show(udp, from, out);
 	link = link_find(udp, out);
-	if (!link || !endpoint_is(&link->to, from))
-		link_add(udp, out, from);
+	return link && endpoint_is(&link->to, from);
 }
 
 bool native_receive(struct udp *udp)
@@ -94,15 +93,22 @@ bool native_receive(struct udp *udp)
 		struct sockaddr_storage sa;
 		socklen_t len = sizeof sa;
 		struct endpoint from;
+		struct ip_addr shown;
+		bool known;
 		ssize_t got = SYSTEM(recvfrom, udp->native, udp->buffer + DGRAM_PREFIX_SIZE,
 				     UDP_BUFFER - DGRAM_PREFIX_SIZE, MSG_DONTWAIT, &sa, &len);
 
 		if (got < 0)
 			return false;
 		if (!transport_vsock.decode(&settings()->realm, (struct sockaddr *)&sa, len, &from) || got > DGRAM_MOST ||
-		    (udp->connected && !endpoint_is(&udp->peer_to, &from)) || !peer_allowed(udp, from.cid))
+		    (udp->connected && !endpoint_is(&udp->peer_to, &from)))
 			continue;
-		sender_show(udp, &from, &udp->from);
+		known = sender_show(udp, &from, &shown);
+		if (!known && !peer_allowed(udp, from.cid))
+			continue;
+		if (!known) /* from now on, so that answers find their way */
+			link_add(udp, &shown, &from);
+		udp->from = shown;
 		dgram_prefix_write((size_t)got, udp->buffer);
 		udp->start = 0;
 		udp->end = (uint32_t)got + DGRAM_PREFIX_SIZE;
