@@ -66,8 +66,11 @@ HOOK int close_range(unsigned first, unsigned last, int flags)
  * on the kernel is asked. */
 static int duplicated(int fd, int copy)
 {
+	bool guarded;
+
 	if (copy < 0 || copy == fd)
 		return copy;
+	guarded = !(hint_get(copy) & HINT_PENDING) && hint_get(copy) & HINT_GUARD;
 	hint_clear(copy);
 	if (udp_get(fd)) {
 		udp_share(fd, copy);
@@ -75,7 +78,7 @@ static int duplicated(int fd, int copy)
 	}
 	if (hint_get(fd) & HINT_PENDING)
 		hint_clear(fd);
-	else if (!(hint_get(fd) & HINT_FOREIGN)) { /* a child of vfork does it in its parent's memory */
+	else if (!(hint_get(fd) & HINT_FOREIGN) && !guarded) { /* a child of vfork does it in its parent's memory */
 		hint_set(copy, hint_get(fd));
 		if (beside_get(fd) >= 0)
 			beside_share(fd, copy);
