@@ -201,6 +201,7 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 	const struct rule_options *options = target_options(target);
 	struct mark mark = {.kind = MARK_LOCAL, .addr = *addr};
 	struct ip_addr already;
+	bool guarded;
 	int made, tcp = -1;
 
 	if (state->family != addr->family) /* a sockaddr_in is too short for the other, says the kernel */
@@ -232,8 +233,11 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 			close_quietly(tcp);
 		return fail(error_of_socket(errno));
 	}
+	/* A socket that is shared may have its list from before an exec. */
+	guarded = transport->greets || options->allow || tcp >= 0 || (mark.flags & MARK_REUSEPORT && guard_exists(fd));
 	hint_clear(fd);
-	hint_set(fd, HINT_LISTEN | (transport->greets || options->allow || tcp >= 0 ? HINT_GUARD : 0) | (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
+	hint_set(fd, HINT_LISTEN | (guarded ? HINT_GUARD : 0) |
+			     (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
 			     (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 			     (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 			     (ip_addr_is_loopback(addr) ? HINT_LOOPBACK : 0));
