@@ -385,6 +385,7 @@ calls: 300" "a disk that becomes full"
 else
 	skip "a full disk" "no mount namespaces here"
 fi
+unset IP2VSOCK_STATS
 
 # --- whose
 
