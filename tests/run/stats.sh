@@ -200,7 +200,7 @@ if command -v python3 >/dev/null 2>&1; then
 	like "$said" "*processes $(cat family.pids) (python3), since *" "who shares counters is shown with them, once"
 	like "$said" "*process $one (tally), since *" "beside another"
 	is "$(printf '%s\n' "$said" | grep -cE "^process.* ($one|$(tr ' ' '|' <family.pids)) ")" 2 "and none of them twice"
-	is "$(stats "$(cut -d ' ' -f 3 family.pids)" | tail -n +2)" "$(printf '%s\n' "$said" | sed -n "/python3/,/^\$/p" |
+	is "$(stats "$(cut -d ' ' -f 3 family.pids)" | tail -n +2)" "$(printf '%s\n' "$said" | sed -n "/^processes $(cat family.pids) (python3)/,/^\$/p" |
 		sed '1d; /^$/d')" "each of them can be asked"
 	kill "$(cut -d ' ' -f 1 family.pids)" "$(cut -d ' ' -f 2 family.pids)" "$(cut -d ' ' -f 3 family.pids)"
 else
