@@ -225,6 +225,8 @@ step_cost()
 	sed -n 's/^# /    /p' "$work/cost-of-a-call.log"
 	part "cost of a connection" sh "$work/src/tests/bench/connect.sh" "$work/gcc/.libs/libip2vsock.so" "$work/gcc"
 	sed -n 's/^# /    /p' "$work/cost-of-a-connection.log"
+	part "cost of a handshake" sh "$work/src/tests/bench/handshake.sh" "$work/gcc/.libs/libip2vsock.so" "$work/gcc"
+	sed -n 's/^# /    /p' "$work/cost-of-a-handshake.log"
 	part "stack of the hooks" sh "$work/src/tests/bench/stack.sh"
 }
 
