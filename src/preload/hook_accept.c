@@ -9,11 +9,13 @@
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/retarget.h"
+#include "preload/signals.h"
 #include "preload/socket.h"
 #include "preload/wait.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 /* Listeners that this process retargeted itself, and whose address does not matter, cost no question. */
 static bool listener_mark(int listener, const struct transport *transport, struct mark *out)
@@ -126,16 +128,21 @@ static int refuse_shut(int fd, socklen_t *len, socklen_t room)
  */
 static unsigned listener_learn(int listener, int family)
 {
+	const struct settings *now = settings();
 	unsigned hint = HINT_FOREIGN;
 	const struct transport *transport;
 	struct mark mark;
 
-	if (settings()->disabled || settings()->failed)
+	if (now->disabled)
 		return 0;
+	if (now->failed) /* nobody is let in where there is a list and no way to follow it */
+		return (family < 0 || family == AF_UNIX || family == AF_VSOCK) && guard_exists(listener) ? HINT_LISTEN | HINT_GUARD
+													   : 0;
 	if ((family < 0 || domain_is_ours(family)) && (transport = mark_find(listener, &mark))) {
 		beside_learn(listener);
 		hint = HINT_LISTEN | HINT_INHERIT |
-		       (transport->greets || guard_exists(listener) || beside_get(listener) >= 0 ? HINT_GUARD : 0) | (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
+		       (transport->greets || guard_exists(listener) || beside_get(listener) >= 0 ? HINT_GUARD : 0) |
+		       (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 		       (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 		       (ip_addr_is_loopback(&mark.addr) ? HINT_LOOPBACK : 0);
 	}
@@ -157,22 +164,57 @@ static bool was_shut(int fd)
 /* The result of a call whose connection was not for the program: there may be another. */
 #define ACCEPT_AGAIN (-2)
 
-/* A peer that the listener's rule does not allow is sent away. False when it was. */
-static bool admitted(int listener, int fd)
+static bool is_guarded(unsigned hint)
 {
+	return (hint & (HINT_LISTEN | HINT_GUARD)) == (HINT_LISTEN | HINT_GUARD) && !(hint & HINT_PENDING);
+}
+
+/*
+ * Came to a listener of ours whose list is gone: another thread has closed it meanwhile, and a call that waits goes on
+ * with the old file, whatever has the number now.
+ */
+static bool list_is_lost(int fd)
+{
+	const struct transport *transport = transport_here(fd);
+	struct mark mark;
+	struct end local;
+
+	if (!transport || transport->greets)
+		return false;
+	return transport->mark_inherited ? mark_get(fd, transport, &mark) : end_local(fd, transport, &local);
+}
+
+/* Whether the rule of a listener, which has a list, allows a peer. */
+static bool admits(int listener, int fd)
+{
+	const struct settings *now = settings();
 	const struct transport *transport;
 	struct mark mark;
 	struct end peer;
 
-	if (settings()->disabled || settings()->failed || !(transport = mark_find(listener, &mark)) || transport->greets)
+	if (now->failed) {
+		settings_complain(now);
+		return false;
+	}
+	transport = mark_find(listener, &mark);
+	if (!transport)
+		return !list_is_lost(fd);
+	if (transport->greets)
 		return true;
 	if (!end_peer(fd, transport, &peer)) /* it has gone already */
 		peer.endpoint.cid = VMADDR_CID_ANY;
 	if (guard_allows(listener, peer.endpoint.cid))
 		return true;
-	REAL(close)(fd);
 	guard_refused(listener, &mark, RULE_TCP, peer.endpoint.cid);
 	return false;
+}
+
+/* Without being a place where a thread is cancelled. */
+static int send_away(int fd, int error)
+{
+	REAL(syscall)(SYS_close, fd);
+	errno = error;
+	return ACCEPT_AGAIN;
 }
 
 /* `before`: the hint of the listener when the call began. */
@@ -189,8 +231,8 @@ static int finish(int listener, unsigned before, int fd, struct sockaddr *addr, 
 	family = addr ? family_of(addr, room) : -1;
 	if (!hint)
 		hint = listener_learn(listener, family);
-	if (hint & HINT_LISTEN && hint & HINT_GUARD && !admitted(listener, fd))
-		return ACCEPT_AGAIN;
+	if (is_guarded(hint) ? !admits(listener, fd) : is_guarded(before) && list_is_lost(fd))
+		return send_away(fd, saved);
 	if (hint & HINT_FOREIGN)
 		hint_set(fd, HINT_FOREIGN);
 	if (hint & HINT_LISTEN && hint & HINT_INHERIT)
@@ -201,28 +243,38 @@ static int finish(int listener, unsigned before, int fd, struct sockaddr *addr, 
 	return fd;
 }
 
-/* SO_RCVTIMEO, as a moment of wait.h. */
-static int64_t accept_until(int listener)
+/* When the call that began then ends by itself, as a moment of wait.h: WAIT_NOT for one that does not wait. */
+static int64_t accept_until(int listener, int64_t began)
 {
 	struct timeval limit = {0};
 	socklen_t size = sizeof limit;
+	int64_t until;
 
+	if (REAL(fcntl)(listener, F_GETFL) & O_NONBLOCK)
+		return WAIT_NOT;
 	REAL(getsockopt)(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, &size);
 	if (!limit.tv_sec && !limit.tv_usec)
 		return WAIT_FOREVER;
-	return wait_until(&(struct timespec){limit.tv_sec, limit.tv_usec * 1000});
+	until = wait_until(&(struct timespec){limit.tv_sec, limit.tv_usec * 1000});
+	return until == WAIT_FOREVER ? until : until - (wait_now() - began);
 }
 
-/* After somebody was sent away: false when the listener's own limit is over before the next one comes. */
+/*
+ * After somebody was sent away: false, with errno, when the listener's own limit is over before the next one comes, or
+ * a signal does. With a limit no handler lets accept go on (signal(7)).
+ */
 static bool accept_waits(int listener, int64_t until)
 {
 	struct pollfd poll_fd = {.fd = listener, .events = POLLIN};
 	struct timespec left = wait_left(until);
+	int ready;
 
-	if (until == WAIT_FOREVER || beside_listening(listener) >= 0 || REAL(ppoll)(&poll_fd, 1, &left, NULL) != 0)
+	if (until == WAIT_NOT || until == WAIT_FOREVER || beside_listening(listener) >= 0)
 		return true;
-	errno = EAGAIN;
-	return false;
+	ready = wait_is_over(until) ? 0 : REAL(ppoll)(&poll_fd, 1, &left, NULL);
+	if (ready == 0)
+		errno = EAGAIN;
+	return ready > 0;
 }
 
 /* Gives a name to the program, whose pointers the kernel judges. */
@@ -248,6 +300,30 @@ static int accept_any(int listener, struct sockaddr *addr, socklen_t *len, int f
 }
 
 /*
+ * One who has come is looked at, which is a part of waiting to the program. A signal that comes meanwhile must not be
+ * lost for one that waits for it: it would not be noticed while many come who are sent away.
+ */
+static int guarded_finish(int listener, unsigned before, int64_t began, int fd, struct sockaddr *name, socklen_t *len)
+{
+	bool interrupted = false;
+	int64_t until = WAIT_NOT;
+	sigset_t mask;
+
+	if (fd < 0)
+		return fd;
+	signals_hold(&mask);
+	fd = finish(listener, before, fd, name, len, name ? sizeof(struct sockaddr_storage) : 0);
+	if (fd == ACCEPT_AGAIN) {
+		until = accept_until(listener, began);
+		interrupted = until != WAIT_NOT && signals_interrupt(&mask, until != WAIT_FOREVER);
+	}
+	signals_release(&mask);
+	if (interrupted)
+		return fail(EINTR);
+	return fd == ACCEPT_AGAIN && !accept_waits(listener, until) ? -1 : fd;
+}
+
+/*
  * Until somebody comes who is for the program: a blocking call does not return for others, and a non-blocking one takes
  * them out of the queue, so that nobody who polls is told of them again. Nothing is written where the program wants the
  * name before that.
@@ -256,55 +332,57 @@ static __attribute__((noinline)) int accept_guarded(int listener, struct sockadd
 						     int flags)
 {
 	struct sockaddr_storage sa;
-	int64_t until = WAIT_NOT;
-	int fd = ACCEPT_AGAIN, saved = errno;
+	struct sockaddr *name = addr ? (struct sockaddr *)&sa : NULL;
+	int64_t began = wait_now();
+	int fd, saved = errno;
+	socklen_t sa_len;
 	bool by_network;
 
-	while (fd == ACCEPT_AGAIN) {
+	do {
 		unsigned before = hint_get(listener);
-		socklen_t sa_len = sizeof sa;
-		struct sockaddr *name = addr ? (struct sockaddr *)&sa : NULL;
 
-		if (until != WAIT_NOT && !accept_waits(listener, until))
-			return -1;
+		sa_len = sizeof sa;
 		fd = accept_any(listener, name, name ? &sa_len : NULL, flags, &by_network);
 		if (fd >= 0 && by_network)
 			hint_clear(fd);
 		else
-			fd = finish(listener, before, fd, name, &sa_len, name ? sizeof sa : 0);
-		if (fd == ACCEPT_AGAIN && until == WAIT_NOT)
-			until = accept_until(listener);
-		if (fd >= 0 && addr)
-			fd = name_give(fd, &sa, sa_len, addr, len, room);
-	}
+			fd = guarded_finish(listener, before, began, fd, name, &sa_len);
+	} while (fd == ACCEPT_AGAIN);
+	if (fd >= 0 && addr)
+		fd = name_give(fd, &sa, sa_len, addr, len, room);
 	if (fd >= 0)
 		errno = saved;
 	return fd;
 }
 
-static bool is_guarded(unsigned hint)
+/* The listener turned out to be guarded when somebody had been accepted, whose name was written there. */
+static int accept_instead(int listener, struct sockaddr *addr, socklen_t *len, socklen_t room, int flags)
 {
-	return (hint & (HINT_LISTEN | HINT_GUARD)) == (HINT_LISTEN | HINT_GUARD) && !(hint & HINT_PENDING);
+	if (addr)
+		*len = room;
+	return accept_guarded(listener, addr, len, room, flags);
 }
 
 HOOK int accept(int listener, struct sockaddr *addr, socklen_t *len)
 {
 	socklen_t room = room_of(addr, len);
 	unsigned before = hint_get(listener);
-	int fd = ACCEPT_AGAIN;
+	int fd;
 
-	if (!is_guarded(before))
-		fd = finish(listener, before, REAL(accept)(listener, addr, len), addr, len, room);
-	return fd == ACCEPT_AGAIN ? accept_guarded(listener, addr, len, room, 0) : fd;
+	if (is_guarded(before))
+		return accept_guarded(listener, addr, len, room, 0);
+	fd = finish(listener, before, REAL(accept)(listener, addr, len), addr, len, room);
+	return fd == ACCEPT_AGAIN ? accept_instead(listener, addr, len, room, 0) : fd;
 }
 
 HOOK int accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	socklen_t room = room_of(addr, len);
 	unsigned before = hint_get(listener);
-	int fd = ACCEPT_AGAIN;
+	int fd;
 
-	if (!is_guarded(before))
-		fd = finish(listener, before, REAL(accept4)(listener, addr, len, flags), addr, len, room);
-	return fd == ACCEPT_AGAIN ? accept_guarded(listener, addr, len, room, flags) : fd;
+	if (is_guarded(before))
+		return accept_guarded(listener, addr, len, room, flags);
+	fd = finish(listener, before, REAL(accept4)(listener, addr, len, flags), addr, len, room);
+	return fd == ACCEPT_AGAIN ? accept_instead(listener, addr, len, room, flags) : fd;
 }

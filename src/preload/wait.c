@@ -53,7 +53,7 @@ void scratch_give(void *block)
 
 #define SECOND INT64_C(1000000000)
 
-static int64_t now(void)
+int64_t wait_now(void)
 {
 	struct timespec time = {0};
 
@@ -67,12 +67,12 @@ int64_t wait_until(const struct timespec *limit)
 		return WAIT_FOREVER;
 	if (limit->tv_sec == 0 && limit->tv_nsec == 0)
 		return WAIT_NOT;
-	return now() + limit->tv_sec * SECOND + limit->tv_nsec;
+	return wait_now() + limit->tv_sec * SECOND + limit->tv_nsec;
 }
 
 static int64_t left_of(int64_t until)
 {
-	int64_t left = until == WAIT_NOT ? 0 : until - now();
+	int64_t left = until == WAIT_NOT ? 0 : until - wait_now();
 
 	return left > 0 ? left : 0;
 }
@@ -95,7 +95,7 @@ bool wait_is_over(int64_t until)
 
 int64_t wait_soon(int64_t until)
 {
-	int64_t soon = now() + PAUSE;
+	int64_t soon = wait_now() + PAUSE;
 
 	return until < soon ? until : soon;
 }

@@ -28,6 +28,7 @@ static inline bool limit_is_good(const struct timespec *limit)
 	return !limit || (is_pointer(limit) && limit->tv_sec >= 0 && (unsigned long)limit->tv_nsec < 1000000000);
 }
 
+int64_t wait_now(void);
 /* For a limit that is valid. NULL: forever; 0: WAIT_NOT. */
 int64_t wait_until(const struct timespec *limit);
 /* What is left until then, never less than 0. */
