@@ -50,6 +50,10 @@ extern const struct transport transport_realm; /* "\0ip2vsock/REALM/CID_PORT", u
  */
 extern const struct transport transport_unix;
 
+/* The bytes of a name of such a socket, and where they are in an address that ends with a NUL. */
+#define UNIX_NAME_SIZE 108
+const char *unix_name(const void *sa);
+
 /* The path in the name of a unix listener, "PATH" of "PATH_PORT": copied to out, of `size` bytes. False when it is no such name. */
 bool unix_name_path(const void *sa, socklen_t len, char *out, size_t size);
 

@@ -564,7 +564,7 @@ enum attempt_end attempt_await(int fd)
 	error = errno;
 	if (is_connected(fd))
 		return ATTEMPT_MADE;
-	return ended(ATTEMPT_FAILED, socket_domain(fd) == AF_UNIX ? attempt_error(fd) : error);
+	return ended(ATTEMPT_FAILED, socket_domain(fd) == transport_unix.domain ? attempt_error(fd) : error);
 }
 
 enum attempt_end attempt_join(int fd, const struct socket_state *state)
@@ -587,7 +587,7 @@ int attempt_error(int fd)
 {
 	int error = option_int(fd, SOL_SOCKET, SO_ERROR);
 
-	if (!error && socket_domain(fd) == AF_UNIX && (error = failure_take(fd)))
+	if (!error && socket_domain(fd) == transport_unix.domain && (error = failure_take(fd)))
 		return error;
 	return error ? error_of_connect(error) : ECONNABORTED;
 }

@@ -5,11 +5,9 @@
 
 #include "ip2vsock/transport.h"
 
-#include <sys/un.h>
-
 struct end {
 	struct endpoint endpoint; /* its path is the one below, or NULL */
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char path[UNIX_NAME_SIZE];
 };
 
 /*

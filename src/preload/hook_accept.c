@@ -95,13 +95,13 @@ static void accepted(int listener, int fd, struct sockaddr *addr, socklen_t *len
 /* Of an accepted connection whose listener is ours: it need not have the mark yet. */
 static const struct transport *transport_here(int fd)
 {
-	char path[sizeof(((struct end *)0)->path)];
+	char path[UNIX_NAME_SIZE];
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof sa;
 
 	if (REAL(getsockname)(fd, (struct sockaddr *)&sa, &len) < 0 || !domain_is_ours(sa.ss_family))
 		return NULL;
-	if (sa.ss_family == AF_VSOCK)
+	if (sa.ss_family == transport_vsock.domain)
 		return &transport_vsock;
 	return unix_name_path(&sa, len, path, sizeof path) ? &transport_unix : &transport_realm;
 }
@@ -136,7 +136,7 @@ static unsigned listener_learn(int listener, int family)
 	if (now->disabled)
 		return 0;
 	if (now->failed) /* nobody is let in where there is a list and no way to follow it */
-		return (family < 0 || family == AF_UNIX || family == AF_VSOCK) && guard_exists(listener) ? HINT_LISTEN | HINT_GUARD
+		return (family < 0 || family == transport_unix.domain || family == transport_vsock.domain) && guard_exists(listener) ? HINT_LISTEN | HINT_GUARD
 													   : 0;
 	if ((family < 0 || domain_is_ours(family)) && (transport = mark_find(listener, &mark))) {
 		beside_learn(listener);

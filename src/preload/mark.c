@@ -192,14 +192,14 @@ int socket_domain(int fd)
 
 bool domain_is_ours(int domain)
 {
-	return domain == AF_VSOCK || (domain == AF_UNIX && settings()->has_unix);
+	return domain == transport_vsock.domain || (domain == transport_unix.domain && settings()->has_unix);
 }
 
 /* Of one domain all have the mark in one option. A realm's is looked for only by those who are in it. */
 static const struct transport *word_transport(int fd, int domain, uint64_t *word)
 {
 	const struct transport *const transports[] = {
-		domain == AF_VSOCK ? &transport_vsock : settings()->transport, &transport_unix};
+		domain == transport_vsock.domain ? &transport_vsock : settings()->transport, &transport_unix};
 
 	*word = domain_is_ours(domain) ? word_get(fd, domain == AF_VSOCK ? &transport_vsock : &transport_unix) : 0;
 	for (unsigned i = 0; *word && i < sizeof transports / sizeof *transports; i++)

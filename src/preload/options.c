@@ -106,15 +106,15 @@ void window_fix(int fd, const struct transport *transport, uint32_t bytes)
 		return;
 	}
 	/* The size is held between the other two. */
-	REAL(setsockopt)(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
-	REAL(setsockopt)(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
+	REAL(setsockopt)(fd, transport_vsock.domain, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
+	REAL(setsockopt)(fd, transport_vsock.domain, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
 }
 
 int option_set_buffer(int fd, int option, const void *value, socklen_t size)
 {
 	if (REAL(setsockopt)(fd, SOL_SOCKET, option, value, size) < 0)
 		return -1;
-	if (socket_domain(fd) == AF_VSOCK)
+	if (socket_domain(fd) == transport_vsock.domain)
 		window_set(fd, &transport_vsock);
 	return 0;
 }
@@ -130,7 +130,7 @@ void option_set_lowat(int fd, const void *value, socklen_t size)
 	if (size < sizeof least)
 		return;
 	memcpy(&least, value, sizeof least);
-	if (socket_domain(fd) != AF_VSOCK ||
+	if (socket_domain(fd) != transport_vsock.domain ||
 	    REAL(getsockopt)(fd, transport->window_level, transport->window_option, &window, &window_size) < 0)
 		window = (uint64_t)option_int(fd, SOL_SOCKET, SO_RCVBUF) / 2;
 	if (least < 0 || (uint64_t)least > window / 2)

@@ -135,7 +135,7 @@ static uint64_t cookie_of(int fd)
 bool is_waiting(int fd)
 {
 	int saved = errno;
-	bool waiting = socket_domain(fd) == AF_UNIX && option_int(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM;
+	bool waiting = socket_domain(fd) == transport_unix.domain && option_int(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM;
 
 	errno = saved;
 	return waiting;
@@ -145,7 +145,7 @@ bool is_waiting(int fd)
 static bool deaf_fill(const struct deaf *deaf)
 {
 	for (int senders = 0; senders < 64; senders++) {
-		int fd = REAL(socket)(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), sent = 0;
+		int fd = REAL(socket)(transport_unix.domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), sent = 0;
 
 		while (fd >= 0 && REAL(sendto)(fd, "", 0, 0, (const struct sockaddr *)&deaf->name, deaf->len) == 0)
 			sent++;
@@ -160,7 +160,7 @@ static bool deaf_fill(const struct deaf *deaf)
 
 static int deaf_make(struct deaf *deaf)
 {
-	int fd = descriptor_keep(REAL(socket)(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	int fd = descriptor_keep(REAL(socket)(transport_unix.domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
 	deaf->len = sizeof deaf->name;
 	if (fd >= 0 && name_any(fd) == 0 && REAL(getsockname)(fd, (struct sockaddr *)&deaf->name, &deaf->len) == 0 &&
@@ -195,7 +195,7 @@ static int waiting_make(int fd, const struct socket_state *state, const struct m
 
 	if (!deaf_is_there(&table->deaf) && deaf_make(&table->deaf) < 0)
 		return -1;
-	made = socket_make(fd, state->hint, AF_UNIX, SOCK_DGRAM);
+	made = socket_make(fd, state->hint, transport_unix.domain, SOCK_DGRAM);
 	if (made < 0)
 		return -1;
 	if (source) {
@@ -340,7 +340,7 @@ static __attribute__((noinline)) void failure_keep(int fd, int error)
 /* A socket that says so. */
 static void item_failed(struct persistent *item, int error)
 {
-	int made = socket_make(item->fd, 0, AF_UNIX, SOCK_STREAM);
+	int made = socket_make(item->fd, 0, transport_unix.domain, SOCK_STREAM);
 	struct mark mark;
 
 	errno = error;

@@ -39,7 +39,7 @@ int bind_endpoint(int fd, const struct transport *transport, const struct endpoi
 
 int name_any(int fd)
 {
-	const sa_family_t family = AF_UNIX;
+	const sa_family_t family = (sa_family_t)transport_unix.domain;
 
 	return REAL(bind)(fd, (const struct sockaddr *)&family, sizeof family);
 }
@@ -129,7 +129,7 @@ bool is_connected(int fd)
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof sa;
 
-	return REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) == 0 && !(sa.ss_family == AF_UNIX && is_waiting(fd));
+	return REAL(getpeername)(fd, (struct sockaddr *)&sa, &len) == 0 && !(sa.ss_family == transport_unix.domain && is_waiting(fd));
 }
 
 bool port_forbidden(uint16_t port)

@@ -10,14 +10,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 /* Others hold the lock for as long as this takes, a few system calls. */
 #define LOCK_TRIES 200
 
 static int directory_lock(const char *path)
 {
-	char directory[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+	char directory[UNIX_NAME_SIZE];
 	const char *slash = strrchr(path, '/');
 	size_t length = slash && slash > path ? (size_t)(slash - path) : 1;
 	int fd;
@@ -83,7 +82,7 @@ static bool is_stale(const char *path, const struct sockaddr_storage *sa, sockle
 
 	if (lstat(path, &before) < 0 || !S_ISSOCK(before.st_mode) || is_bound(path))
 		return false;
-	probe = REAL(socket)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	probe = REAL(socket)(transport_unix.domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (probe < 0)
 		return false;
 	error = REAL(connect)(probe, (const struct sockaddr *)sa, len) < 0 ? errno : 0;
@@ -113,7 +112,7 @@ static int bind_there(int fd, const struct sockaddr_storage *sa, socklen_t len)
 
 int bind_replacing(int fd, const struct sockaddr_storage *sa, socklen_t len)
 {
-	const char *path = (const char *)sa + offsetof(struct sockaddr_un, sun_path);
+	const char *path = unix_name(sa);
 	int lock, result = bind_there(fd, sa, len);
 
 	if (result == 0 || errno != EADDRINUSE)

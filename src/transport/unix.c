@@ -22,6 +22,13 @@ static socklen_t unix_encode(const struct realm *realm, const struct endpoint *e
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + name.len + 1);
 }
 
+_Static_assert(sizeof(((struct sockaddr_un *)0)->sun_path) == UNIX_NAME_SIZE, "as the header says");
+
+const char *unix_name(const void *sa)
+{
+	return (const char *)sa + offsetof(struct sockaddr_un, sun_path);
+}
+
 /* Where the name of an address begins and ends, without a NUL at its end; false for an address of another kind. */
 static bool name_of(const void *sa, socklen_t len, const char **start, const char **end)
 {
