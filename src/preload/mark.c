@@ -201,7 +201,7 @@ static const struct transport *word_transport(int fd, int domain, uint64_t *word
 	const struct transport *const transports[] = {
 		domain == transport_vsock.domain ? &transport_vsock : settings()->transport, &transport_unix};
 
-	*word = domain_is_ours(domain) ? word_get(fd, domain == AF_VSOCK ? &transport_vsock : &transport_unix) : 0;
+	*word = domain_is_ours(domain) ? word_get(fd, domain == transport_vsock.domain ? &transport_vsock : &transport_unix) : 0;
 	for (unsigned i = 0; *word && i < sizeof transports / sizeof *transports; i++)
 		if (transports[i]->domain == domain && word_is_of(*word, transports[i]))
 			return transports[i];
