@@ -36,7 +36,7 @@ static void answer_go_on(struct connection *connection)
 		connection->when = now_ms() + (set.manner == SLOWLY ? set.number : PAUSE_MS);
 		return;
 	}
-	if (set.manner == SAY_CLOSE) {
+	if (set.manner == SAY_CLOSE || set.manner == LEAVE) {
 		connection_close(connection);
 	} else if (set.manner == SAY) {
 		connection->state = HELD;
@@ -56,7 +56,7 @@ static void answer_begin(struct connection *connection, const char *text, size_t
 	memcpy(connection->answer, text, size);
 	connection->answer_len = size;
 	watch_for(&connection->host, 0);
-	if (set.manner == LATE)
+	if (set.manner == LATE || set.manner == LEAVE)
 		connection->when = now_ms() + set.number;
 	else
 		answer_go_on(connection);
@@ -163,8 +163,8 @@ static bool request_read(const char *line, size_t length, uint32_t *port)
 
 static void request_made(struct connection *connection)
 {
-	if (set.manner == SAY || set.manner == SAY_CLOSE)
-		answer_begin(connection, set.text, set.text_len);
+	if (set.manner == SAY || set.manner == SAY_CLOSE || set.manner == LEAVE)
+		answer_begin(connection, set.text, set.manner == LEAVE ? 0 : set.text_len);
 	else
 		reach_begin(connection);
 }

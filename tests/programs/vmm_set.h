@@ -17,6 +17,7 @@ enum manner {
 	BANNER,	   /* the guest's first words are in the same write as the answer */
 	SAY,	   /* text instead of an answer; then nothing more */
 	SAY_CLOSE, /* text instead of an answer, and the end */
+	LEAVE,	   /* closed after number ms */
 	DROP,	   /* closed without having read */
 	FULL,	   /* nobody accepts, and the backlog is full */
 };
@@ -37,6 +38,7 @@ static const struct {
 	{"silent", SAY, "", NULL},
 	{"close", SAY_CLOSE, "", NULL},
 	{"half", SAY_CLOSE, "OK 10737", NULL},
+	{"leave", LEAVE, NULL, "MS"},
 	{"drop", DROP, NULL, NULL},
 	{"full", FULL, NULL, NULL},
 };
@@ -112,7 +114,7 @@ static void manner_set(const char *text)
 		      manners[i].value_name ? manners[i].value_name : "without a value");
 	set.manner = manners[i].manner;
 	set.text = value ? value : manners[i].text;
-	if (set.manner == LATE || set.manner == SLOWLY)
+	if (set.manner == LATE || set.manner == SLOWLY || set.manner == LEAVE)
 		set.number = number('m', value, 3600000);
 	if (set.manner == SAY && !set.text) {
 		memset(digits, '1', sizeof(digits) - 1);

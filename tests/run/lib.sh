@@ -333,6 +333,7 @@ monitor() {
 	vsock) monitor_guest=-v ;;
 	esac
 	shift 2
+	: >"$monitor_log"
 	# shellcheck disable=SC2086 # an option and its value
 	"$programs/vmm" $monitor_guest "$@" </dev/null >"$monitor_log" 2>&1 &
 	monitor=$!

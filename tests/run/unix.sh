@@ -34,8 +34,8 @@ both_ends() {
 }
 
 # What cannot be the same: the host sees sockets of AF_UNIX, which are hung up where TCP is half closed, and refused at once;
-# it has no backlog of the guest's to wait for; SHUT_RD is told to the peer.
-apart='^(stream events-after-peer-closed|nonblock refused-events|shutdown sends-to-an-end-that-does-not-read)$'
+# SHUT_RD is told to the peer; and a refusal that does not come at once is not told by send().
+apart='^(stream events-after-peer-closed|nonblock refused-events|shutdown sends-to-an-end-that-does-not-read|sends refused-says-send)$'
 
 # PROGRAM ADDRESS: all its cases but those, each at ports of its own
 port=10000
@@ -113,6 +113,7 @@ END
 guest_starts() {
 	guest_log=$1
 	shift
+	: >"$guest_log"
 	start "$guest_log" "$road" "$@"
 	wait_for 30 grep -q ready "$guest_log" || fail "a server in the guest" "$(cat "$guest_log")"
 }
@@ -122,6 +123,7 @@ host_starts() {
 	host_log=$1
 	host_rules=$2
 	shift 2
+	: >"$host_log"
 	(exec "$IP2VSOCK" -r "$host_rules" -- "$@") </dev/null >"$work/$host_log" 2>&1 &
 	server=$!
 	servers="$servers $server"
@@ -263,14 +265,18 @@ $left" "$2, non-blocking over $road"
 	other_ends
 }
 
-# MANNER NAME TIME: nothing comes within that time. A non-blocking socket is told later.
-times_out() {
+# MANNER NAME ERRNO TIME: it fails after that time. A non-blocking socket is told later.
+fails_late() {
 	at=$work/other.sock
 	monitor other.log "$road" -m "$1" "$at"
-	fails "$2" ETIMEDOUT "$3"
-	goes_on "$2, non-blocking" -n EINPROGRESS 'no time' ETIMEDOUT "$3"
-	goes_on "$2, epoll" -e EINPROGRESS 'no time' ETIMEDOUT "$3"
+	fails "$2" "$3" "$4"
+	goes_on "$2, non-blocking" -n EINPROGRESS 'no time' "$3" "$4"
+	goes_on "$2, epoll" -e EINPROGRESS 'no time' "$3" "$4"
 	other_ends
+}
+
+times_out() { # MANNER NAME TIME
+	fails_late "$1" "$2" ETIMEDOUT "$3"
 }
 
 # MANNER NAME TIME: it works after that time.
@@ -348,6 +354,7 @@ goes_wrong() {
 	done
 	works late=500 'an answer that comes late' '0.5 s'
 	works slowly=30 'an answer that comes in pieces' '0.5 s'
+	fails_late leave=500 'a refusal that comes late' ECONNREFUSED '0.5 s'
 	times_out late=2600 'an answer that comes too late' '2.0 s'
 	times_out silent 'no answer' '2.0 s'
 	times_out full 'a full backlog' '2.0 s'
@@ -487,6 +494,7 @@ in_the_way() {
 	done
 	for state in '' listen; do
 		rm -f "$path"_8443
+		: >native.log
 		"$python" native.py "$path"_8443 $state >native.log &
 		native=$!
 		servers="$servers $native"

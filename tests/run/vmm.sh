@@ -140,6 +140,7 @@ for road in $ROADS; do
 	answers silent silent "$refused"
 	answers close "b'' closed" "$refused"
 	answers half "b'OK 10737' closed" "$refused"
+	answers leave=300 "after 0.3 s b'' closed" "$refused"
 	answers drop dropped "$refused"
 	begins -m full
 	says connect full
