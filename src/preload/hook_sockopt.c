@@ -66,6 +66,9 @@ static __attribute__((noinline)) int option_set(int fd, int level, int option, c
 	struct mark mark;
 	bool asked = is_kept_elsewhere(level, option, hint);
 
+	/* Vsock's own options are where marks are, and TCP has none of the level. */
+	if (level == transport_vsock.mark_level && mark_find(fd, &mark))
+		return fail(ENOPROTOOPT);
 	if (beside_get(fd) >= 0)
 		beside_option(beside_get(fd), level, option, value, size);
 	if (asked)
