@@ -724,7 +724,12 @@ static void options_set_later(void)
 		{"IP_TOS", IPPROTO_IP, IP_TOS, 16},
 	};
 	const int listener = listen_at(here(0), 64);
+	const uint64_t size = 1 << 18;
 
+	/* Every option of vsock. */
+	for (int option = 0; option < 10; option++)
+		say_call("level of vsock", setsockopt(listener, AF_VSOCK, option, &size, sizeof(size)));
+	say_still_guarded("served", listener);
 	for (size_t i = 0; i < N_ELEMENTS(options); i++) {
 		say_call(options[i].name,
 			 setsockopt(listener, options[i].level, options[i].option, &options[i].value, sizeof(int)));

@@ -413,6 +413,42 @@ static void closed_while_a_thread_waits(void)
 	close(copy);
 }
 
+static void executed_alone(void)
+{
+	say_empty("executed", PASSED_FD);
+	say_empty("and again", PASSED_FD);
+}
+
+static void receive_alone(void)
+{
+	say_empty("receiver", receive_fd(PASSED_FD));
+}
+
+/* Where there are no friends, as where all are on one machine. */
+static void nobody_is_a_friend(void)
+{
+	const int listener = listen_here(), copy = dup(listener);
+	pid_t child = start_child();
+
+	if (child == 0) {
+		say_empty("child", listener);
+		say_empty("its copy", copy);
+		_exit(0);
+	}
+	say_end("child", child);
+	say_empty("parent", copy);
+	say_end("executed", start_self("executed-alone", listener));
+	forget_list();
+	say_end("executed with other rules", start_self("executed-alone", copy));
+	close(listener);
+	close(copy);
+}
+
+static void nobody_is_a_friend_of_a_receiver(void)
+{
+	pass_to("receive-alone", true);
+}
+
 /* Rules that cannot be read: then nobody is let in. */
 static void with_faulty_rules(void)
 {
@@ -464,6 +500,10 @@ int main(int argc, char **argv)
 		{"first-call-without-address", first_call_without_address},
 		{"receive-and-serve", receive_and_serve},
 		{"closed-while-a-thread-waits", closed_while_a_thread_waits},
+		{"nobody-is-a-friend", nobody_is_a_friend},
+		{"nobody-is-a-friend-of-a-receiver", nobody_is_a_friend_of_a_receiver},
+		{"executed-alone", executed_alone},
+		{"receive-alone", receive_alone},
 		{"with-faulty-rules", with_faulty_rules},
 		{"empty", empty},
 	};

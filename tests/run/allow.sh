@@ -167,6 +167,30 @@ in_a_vm() {
 	is $(($(grep -c 'CID 1 is not allowed, closed' vsock.log) - before)) 50 "each with a line over vsock"
 	is "$(cat server)" '' "and the program has seen nobody over vsock"
 	server_end "$server"
+	strangers_alone nobody-is-a-friend 'child: EAGAIN
+its copy: EAGAIN
+child: exit 0
+parent: EAGAIN
+executed: EAGAIN
+and again: EAGAIN
+executed: exit 0
+executed: EAGAIN
+and again: EAGAIN
+executed with other rules: exit 0'
+	strangers_alone nobody-is-a-friend-of-a-receiver 'receiver: EAGAIN
+child: exit 0'
+	strangers_alone closed-while-a-thread-waits 'the number is used again: yes
+accept: EINVAL'
+	next_port
+	(echo "listen udp *:$port vsock any:$port allow=5" && vsock_rules) >map
+	is "$(over vsock "$programs/guardudp" strangers-answer 127.0.0.1 $port '5 1' 2>&1)" \
+		"$(over plain "$programs/guardudp" strangers-answer 127.0.0.1 $port 5 2>&1)" "datagrams of strangers, and their answers, over vsock"
+}
+
+# CASE TEXT: of strangers, as all are on AF_VSOCK.
+strangers_alone() {
+	next_port
+	is "$(UNGUARDED=$(vsock_rules | tr '\n' ';') over vsock "$programs/guardhands" "$1" 127.0.0.1 $port '5 1' 2>&1)" "$2" "$1 over vsock"
 }
 
 refused() { # COUNT

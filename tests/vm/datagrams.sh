@@ -70,6 +70,15 @@ start taken plain "$programs/datagrams" vsock take 7005
 wait_for 20 grep -q ready "$work/taken"
 is "$(over vsock "$programs/datagrams" udp take 7005)" 'bind: EADDRINUSE' "a port that a program of AF_VSOCK has"
 
+# A list without the only CID there is: strangers are heard if they answer.
+cat >"$map" <<'END'
+connect udp 127.0.0.1:* vsock host:*
+listen  udp *:7010 vsock any:7010 allow=9
+listen  udp *:* vsock any:*
+END
+is "$(over vsock "$programs/guardudp" strangers-answer 127.0.0.1 7010 '9 2' 2>&1)" \
+	"$(over plain "$programs/guardudp" strangers-answer 127.0.0.1 7010 9 2>&1)" "strangers are not heard, unless they answer"
+
 # What they print on plain UDP they print here.
 cat >"$map" <<'END'
 connect udp 127.0.0.1:* vsock host:*
