@@ -8,6 +8,7 @@
 #include "preload/options.h"
 #include "preload/persist.h"
 #include "preload/real.h"
+#include "preload/refuse.h"
 #include "preload/remember.h"
 #include "preload/restore.h"
 #include "preload/retarget.h"
@@ -277,12 +278,8 @@ static int bind_addr(int fd, const struct ip_addr *addr, const struct sockaddr *
 			log_call("bind", fd, addr, "inet", NULL, result);
 		return result;
 	}
-	if (target.kind == TARGET_REJECT) {
-		errno = target.error;
-		log_call("bind", fd, addr, "reject", NULL, -1);
-		stats_count(target.rule, STAT_REFUSED);
-		return -1;
-	}
+	if (target.kind == TARGET_REJECT)
+		return refuse("bind", fd, addr, &target);
 	stats_used(target.rule);
 	if (inet_restore_failed(fd, &state))
 		socket_look(fd, &state);
@@ -338,12 +335,8 @@ static int listen_retarget(int fd, const struct socket_state *look)
 	bound = !(look->hint & HINT_PENDING) && inet_bound(fd, &addr);
 	if (!decide(fd, RULE_LISTEN, &addr, &state, &target) || tcp_state(fd) != TCP_CLOSE)
 		return 0;
-	if (target.kind == TARGET_REJECT) {
-		errno = target.error;
-		log_call("listen", fd, &addr, "reject", NULL, -1);
-		stats_count(target.rule, STAT_REFUSED);
-		return -1;
-	}
+	if (target.kind == TARGET_REJECT)
+		return refuse("listen", fd, &addr, &target);
 	stats_used(target.rule);
 	result = bind_retargeted(fd, &state, &addr, &target, bound);
 	log_call("listen", fd, &addr, target_name(&target), &target.to, result);

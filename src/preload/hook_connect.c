@@ -8,6 +8,7 @@
 #include "preload/options.h"
 #include "preload/persist.h"
 #include "preload/real.h"
+#include "preload/refuse.h"
 #include "preload/remember.h"
 #include "preload/restore.h"
 #include "preload/retarget.h"
@@ -449,12 +450,8 @@ int hook_connect(int fd, const struct ip_addr *addr, const struct sockaddr *sa, 
 			log_call("connect", fd, addr, "inet", NULL, result);
 		return result;
 	}
-	if (target.kind == TARGET_REJECT) {
-		errno = target.error;
-		log_call("connect", fd, addr, "reject", NULL, -1);
-		stats_count(target.rule, STAT_REFUSED);
-		return -1;
-	}
+	if (target.kind == TARGET_REJECT)
+		return refuse("connect", fd, addr, &target);
 	if (hint_settled(state.hint) & HINT_PERSIST) { /* it may be over just now */
 		persist_drive();
 		socket_look(fd, &state);

@@ -6,6 +6,7 @@
 #include "preload/hot.h"
 #include "preload/log.h"
 #include "preload/real.h"
+#include "preload/refuse.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
 #include "preload/stats.h"
@@ -22,7 +23,8 @@ enum road {
 	ROAD_UDP,     /* a datagram */
 };
 
-static enum road road_of(int fd, const void *name, socklen_t len, int flags, struct ip_addr *addr)
+/* `call` is NULL for who only wants to know. */
+static enum road road_of(const char *call, int fd, const void *name, socklen_t len, int flags, struct ip_addr *addr)
 {
 	struct socket_state state;
 	struct target target;
@@ -37,9 +39,8 @@ static enum road road_of(int fd, const void *name, socklen_t len, int flags, str
 	if (state.kind == KIND_OURS && !(flags & MSG_FASTOPEN))
 		return ROAD_PLAIN;
 	if (target.kind == TARGET_REJECT) {
-		errno = target.error;
-		log_call("sendto", fd, addr, "reject", NULL, -1);
-		stats_count(target.rule, STAT_REFUSED);
+		if (call)
+			refuse(call, fd, addr, &target);
 		return ROAD_REFUSED;
 	}
 	if (state.kind == KIND_UDP)
@@ -122,7 +123,7 @@ static __attribute__((noinline)) ssize_t sendto_named(int fd, const void *data, 
 						       const struct sockaddr *to, socklen_t len)
 {
 	struct ip_addr addr;
-	enum road road = road_of(fd, to, len, flags, &addr);
+	enum road road = road_of("sendto", fd, to, len, flags, &addr);
 
 	if (road == ROAD_UDP) {
 		struct iovec part = {(void *)(uintptr_t)data, size};
@@ -193,7 +194,7 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 		return udp_get(fd) && udp_send(fd, message, flags, &sent) ? sent : message_send(fd, message, flags);
 	}
-	road = road_of(fd, message->msg_name, message->msg_namelen, flags, &addr);
+	road = road_of("sendmsg", fd, message->msg_name, message->msg_namelen, flags, &addr);
 	if (road == ROAD_UDP) {
 		ssize_t sent;
 
@@ -243,7 +244,7 @@ static bool rule_matters(int fd, const struct msghdr *given, int flags)
 	if (udp_get(fd))
 		return true;
 	return message->msg_name &&
-	       road_of(fd, message->msg_name, message->msg_namelen, flags, &addr) != ROAD_REAL;
+	       road_of(NULL, fd, message->msg_name, message->msg_namelen, flags, &addr) != ROAD_REAL;
 }
 
 HOOK int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)

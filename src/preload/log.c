@@ -96,12 +96,25 @@ void log_error(struct text *text, int error)
 		text_int(text, error);
 }
 
+void log_result(struct text *text, int result)
+{
+	int error = errno;
+
+	text_str(text, " = ");
+	text_int(text, result);
+	if (result < 0) {
+		text_str(text, " ");
+		log_error(text, error);
+	}
+	log_write(LOG_INFO, text);
+	errno = error;
+}
+
 void log_call(const char *call, int fd, const struct ip_addr *addr, const char *transport,
 	      const struct endpoint *to, int result)
 {
 	char buf[384], ip[IP_ADDR_TEXT_SIZE];
 	struct text text;
-	int error = errno;
 
 	if (!log_on(LOG_INFO))
 		return;
@@ -119,12 +132,5 @@ void log_call(const char *call, int fd, const struct ip_addr *addr, const char *
 		text_str(&text, " ");
 		text_str(&text, config_endpoint_text(to, endpoint, sizeof endpoint));
 	}
-	text_str(&text, " = ");
-	text_int(&text, result);
-	if (result < 0) {
-		text_str(&text, " ");
-		log_error(&text, error);
-	}
-	log_write(LOG_INFO, &text);
-	errno = error;
+	log_result(&text, result);
 }

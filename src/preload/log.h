@@ -28,6 +28,8 @@ void log_say_once(bool *said, const char *what);
 
 /* The name of an errno, or its number. */
 void log_error(struct text *text, int error);
+/* Ends a line with " = -1 EACCES" and writes it, at info level. */
+void log_result(struct text *text, int result);
 
 /* "connect(7, 10.0.0.5:80) -> vsock 3:80 = -1 EINPROGRESS", at info level. `to` may be NULL. */
 void log_call(const char *call, int fd, const struct ip_addr *addr, const char *transport,

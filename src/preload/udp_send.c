@@ -2,6 +2,7 @@
 /* Sending datagrams to mapped addresses. */
 #include "preload/hooks.h"
 #include "preload/log.h"
+#include "preload/refuse.h"
 #include "preload/socket.h"
 #include "preload/stats.h"
 #include "preload/udp_native.h"
@@ -438,9 +439,7 @@ static bool send_to_new(int fd, struct datagram *datagram, const struct msghdr *
 	}
 	*sent = -1;
 	if (target.kind == TARGET_REJECT) {
-		errno = target.error;
-		log_call("sendto", fd, datagram->addr, "reject", NULL, -1);
-		stats_count(target.rule, STAT_REFUSED);
+		refuse("sendto", fd, datagram->addr, &target);
 		return true;
 	}
 	if (family_is_wrong(fd, &state, datagram->addr))
