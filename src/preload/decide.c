@@ -4,6 +4,7 @@
 #include "preload/log.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/strict.h"
 
 #include <errno.h>
 
@@ -26,6 +27,11 @@ static enum socket_kind inet_kind(int type, int protocol)
 	return type == SOCK_DGRAM && protocol == IPPROTO_UDP ? KIND_UDP : KIND_OTHER;
 }
 
+enum socket_kind socket_kind(int fd, int domain)
+{
+	return domain == AF_INET || domain == AF_INET6 ? inet_kind(ask(fd, SO_TYPE), ask(fd, SO_PROTOCOL)) : KIND_OTHER;
+}
+
 void socket_look(int fd, struct socket_state *out)
 {
 	int saved = errno, domain;
@@ -38,7 +44,7 @@ void socket_look(int fd, struct socket_state *out)
 	}
 	domain = ask(fd, SO_DOMAIN);
 	if (domain == AF_INET || domain == AF_INET6) {
-		out->kind = inet_kind(ask(fd, SO_TYPE), ask(fd, SO_PROTOCOL));
+		out->kind = socket_kind(fd, domain);
 		out->family = (sa_family_t)domain;
 	} else if (domain >= 0 && (out->transport = mark_look(fd, domain, &out->mark))) {
 		out->kind = KIND_OURS;
@@ -89,7 +95,7 @@ bool decide(int fd, enum rule_direction direction, const struct ip_addr *addr,
 		return false;
 	socket_look(fd, state);
 	if (state->kind == KIND_OTHER)
-		return false;
+		return now->strict && strict_target(fd, direction, target);
 	if (!(hint & HINT_PENDING)) /* else the hint named the protocol */
 		rules_find(now->rules, direction, state->kind == KIND_UDP ? RULE_UDP : RULE_TCP, addr, target);
 	return target->kind != TARGET_INET;

@@ -22,6 +22,9 @@ struct socket_state {
 	struct mark mark;		   /* KIND_OURS */
 };
 
+/* What the kernel says of a socket of this domain: KIND_TCP, KIND_UDP or KIND_OTHER. */
+enum socket_kind socket_kind(int fd, int domain);
+
 /* Asks the hint, and the kernel where the hint is silent. errno is preserved. */
 void socket_look(int fd, struct socket_state *out);
 

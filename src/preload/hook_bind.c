@@ -14,6 +14,7 @@
 #include "preload/retarget.h"
 #include "preload/socket.h"
 #include "preload/stats.h"
+#include "preload/strict.h"
 #include "preload/udp.h"
 
 #include <errno.h>
@@ -355,6 +356,8 @@ HOOK int listen(int fd, int backlog)
 
 	socket_look(fd, &state);
 	if (state.kind == KIND_TCP && !(state.hint & HINT_BOUND) && listen_retarget(fd, &state) < 0)
+		return -1;
+	if (strict_may_be() && strict_listen(fd) < 0)
 		return -1;
 	errno = saved;
 	if (hint_get(fd) & HINT_LISTEN || state.kind == KIND_OURS)

@@ -14,6 +14,7 @@
 #include "preload/retarget.h"
 #include "preload/socket.h"
 #include "preload/stats.h"
+#include "preload/strict.h"
 #include "preload/udp.h"
 
 #include <errno.h>
@@ -370,9 +371,13 @@ static int connect_untouched(int fd, const struct ip_addr *addr, const struct so
 static int connect_misfit(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	bool dangerous = has_unix() && !(hint_get(fd) & HINT_PENDING);
-	int result = dangerous ? -1 : REAL(connect)(fd, sa, len), saved = errno;
+	int result, saved;
 	struct socket_state state;
 
+	if (strict_may_be() && strict_address("connect", fd, sa, len) < 0)
+		return -1;
+	result = dangerous ? -1 : REAL(connect)(fd, sa, len);
+	saved = errno;
 	if (result == 0 || (!dangerous && saved != EINVAL && saved != EISCONN))
 		return result;
 	socket_look(fd, &state);

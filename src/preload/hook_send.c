@@ -10,6 +10,7 @@
 #include "preload/remember.h"
 #include "preload/socket.h"
 #include "preload/stats.h"
+#include "preload/strict.h"
 #include "preload/udp.h"
 
 #include <errno.h>
@@ -136,8 +137,11 @@ static __attribute__((noinline)) ssize_t sendto_named(int fd, const void *data, 
 		road = ROAD_REAL;
 	}
 	if (road == ROAD_REAL) {
-		ssize_t sent = REAL(sendto)(fd, data, size, flags, to, len);
+		ssize_t sent;
 
+		if (strict_may_be() && strict_address("sendto", fd, to, len) < 0)
+			return -1;
+		sent = REAL(sendto)(fd, data, size, flags, to, len);
 		if (!refused_for_name(sent, fd))
 			return sent < 0 ? sent_nothing(fd, flags) : sent;
 	} else if (!road_open(road, fd, &addr, to, len)) {
@@ -203,8 +207,11 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 		road = ROAD_REAL;
 	}
 	if (road == ROAD_REAL) {
-		ssize_t sent = REAL(sendmsg)(fd, message, flags);
+		ssize_t sent;
 
+		if (strict_may_be() && strict_address("sendmsg", fd, message->msg_name, message->msg_namelen) < 0)
+			return -1;
+		sent = REAL(sendmsg)(fd, message, flags);
 		if (!refused_for_name(sent, fd))
 			return sent < 0 ? sent_nothing(fd, flags) : sent;
 	} else if (!road_open(road, fd, &addr, message->msg_name, message->msg_namelen)) {
@@ -243,8 +250,8 @@ static bool rule_matters(int fd, const struct msghdr *given, int flags)
 
 	if (udp_get(fd))
 		return true;
-	return message->msg_name &&
-	       road_of(NULL, fd, message->msg_name, message->msg_namelen, flags, &addr) != ROAD_REAL;
+	return message->msg_name && (strict_may_be() || road_of(NULL, fd, message->msg_name, message->msg_namelen, flags,
+								&addr) != ROAD_REAL);
 }
 
 HOOK int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)

@@ -5,6 +5,7 @@
 #include "preload/hot.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/strict.h"
 
 #include <netinet/in.h>
 
@@ -57,16 +58,18 @@ static void multipath_note(int fd)
 HOOK int socket(int domain, int type, int protocol)
 {
 	static bool bound;
+	unsigned hint;
 	int fd;
 
 	if (!__atomic_load_n(&bound, __ATOMIC_RELAXED)) {
 		real_bind_all();
 		__atomic_store_n(&bound, true, __ATOMIC_RELAXED);
 	}
+	hint = hint_of(domain, type, protocol);
+	if (!hint && strict_socket(domain, type, protocol) < 0)
+		return -1;
 	fd = REAL(socket)(domain, type, protocol);
 	if (fd >= 0) {
-		unsigned hint = hint_of(domain, type, protocol);
-
 		hint_clear(fd);
 		if (hint || __atomic_load_n(&remembered, __ATOMIC_RELAXED)) /* not mapped for this alone */
 			hint_set(fd, hint ? hint : HINT_FOREIGN);
@@ -81,8 +84,11 @@ HOOK_ALIAS(__socket, socket)
 /* libc binds by itself. */
 HOOK int bindresvport(int fd, struct sockaddr_in *addr)
 {
-	int result = REAL(bindresvport)(fd, addr);
+	int result;
 
+	if (strict_may_be() && strict_bind(fd, addr) < 0)
+		return -1;
+	result = REAL(bindresvport)(fd, addr);
 	if (result == 0)
 		hint_add(fd, HINT_PENDING, HINT_BOUND);
 	return result;

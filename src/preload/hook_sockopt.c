@@ -10,6 +10,7 @@
 #include "preload/real.h"
 #include "preload/remember.h"
 #include "preload/socket.h"
+#include "preload/strict.h"
 #include "preload/udp.h"
 
 #include <errno.h>
@@ -66,6 +67,8 @@ static __attribute__((noinline)) int option_set(int fd, int level, int option, c
 	struct mark mark;
 	bool asked = is_kept_elsewhere(level, option, hint);
 
+	if (strict_may_be() && strict_option(fd, level, option, value, size) < 0)
+		return -1;
 	/* Vsock's own options are where marks are, and TCP has none of the level. */
 	if (level == transport_vsock.mark_level && mark_find(fd, &mark))
 		return fail(ENOPROTOOPT);

@@ -2,7 +2,12 @@
 /* syscall: numbers of calls that are hooked take the same road; every other one is handed on as it came. */
 #include "preload/hooks.h"
 #include "preload/real.h"
+#include "preload/refuse.h"
+#include "preload/socket.h"
+#include "preload/strict.h"
 
+#include <errno.h>
+#include <linux/net.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,12 +76,24 @@
 #define ROUTE_RECVMMSG(ROUTE)
 #endif
 
+/* Looked at, and no routes: a ring connects and sends by itself; i386 has one number for all calls of sockets. */
+#ifdef SYS_io_uring_setup
+#define OTHER_RING [SYS_io_uring_setup] = 1,
+#else
+#define OTHER_RING
+#endif
+#ifdef SYS_socketcall
+#define OTHERS OTHER_RING [SYS_socketcall] = 1
+#else
+#define OTHERS OTHER_RING
+#endif
+
 #define NUMBERS 448
 
 #define ROUTE_FLAG(name, call) [SYS_##name] = 1,
 /* Not static: link-time optimisation would rename what only assembly names. */
 extern const uint8_t syscall_routed[NUMBERS];
-const uint8_t syscall_routed[NUMBERS] __attribute__((used)) = {ROUTES(ROUTE_FLAG)};
+const uint8_t syscall_routed[NUMBERS] __attribute__((used)) = {ROUTES(ROUTE_FLAG) OTHERS};
 
 #define ROUTE_INDEX(name, call) REAL_##name,
 static const enum real_index routed_calls[] = {ROUTES(ROUTE_INDEX)};
@@ -100,12 +117,68 @@ static bool routes_end(void)
 	return now == 2;
 }
 
+#ifdef SYS_socketcall
+/* socketcall(2): the number of the call, and where its arguments are. */
+static long socket_call(long number, const long *a)
+{
+	switch (number) {
+	case SYS_SOCKET:
+		return socket((int)a[0], (int)a[1], (int)a[2]);
+	case SYS_BIND:
+		return bind((int)a[0], (void *)a[1], (socklen_t)a[2]);
+	case SYS_CONNECT:
+		return connect((int)a[0], (void *)a[1], (socklen_t)a[2]);
+	case SYS_LISTEN:
+		return listen((int)a[0], (int)a[1]);
+	case SYS_ACCEPT:
+		return accept((int)a[0], (void *)a[1], (void *)a[2]);
+	case SYS_GETSOCKNAME:
+		return getsockname((int)a[0], (void *)a[1], (void *)a[2]);
+	case SYS_GETPEERNAME:
+		return getpeername((int)a[0], (void *)a[1], (void *)a[2]);
+	case SYS_SEND:
+		return send((int)a[0], (void *)a[1], (size_t)a[2], (int)a[3]);
+	case SYS_RECV:
+		return recv((int)a[0], (void *)a[1], (size_t)a[2], (int)a[3]);
+	case SYS_SENDTO:
+		return sendto((int)a[0], (void *)a[1], (size_t)a[2], (int)a[3], (void *)a[4], (socklen_t)a[5]);
+	case SYS_RECVFROM:
+		return recvfrom((int)a[0], (void *)a[1], (size_t)a[2], (int)a[3], (void *)a[4], (void *)a[5]);
+	case SYS_SHUTDOWN:
+		return shutdown((int)a[0], (int)a[1]);
+	case SYS_SETSOCKOPT:
+		return setsockopt((int)a[0], (int)a[1], (int)a[2], (void *)a[3], (socklen_t)a[4]);
+	case SYS_GETSOCKOPT:
+		return getsockopt((int)a[0], (int)a[1], (int)a[2], (void *)a[3], (void *)a[4]);
+	case SYS_SENDMSG:
+		return sendmsg((int)a[0], (void *)a[1], (int)a[2]);
+	case SYS_RECVMSG:
+		return recvmsg((int)a[0], (void *)a[1], (int)a[2]);
+	case SYS_ACCEPT4:
+		return accept4((int)a[0], (void *)a[1], (void *)a[2], (int)a[3]);
+	case SYS_SENDMMSG:
+		return sendmmsg((int)a[0], (void *)a[1], (unsigned)a[2], (int)a[3]);
+	default: /* socketpair; recvmmsg, whose time is of 32 bits */
+		return REAL(syscall)(SYS_socketcall, number, a);
+	}
+}
+#endif
+
 long syscall_route(long number, long a, long b, long c, long d, long e, long f);
 
 __attribute__((used)) long syscall_route(long number, long a, long b, long c, long d, long e, long f)
 {
+#ifdef SYS_io_uring_setup
+	/* Programs do without where the kernel has none. */
+	if (number == SYS_io_uring_setup && strict_may_be() && settings()->strict)
+		return refuse_other("io_uring_setup", "", ENOSYS);
+#endif
 	if (routes_end())
 		switch (number) {
+#ifdef SYS_socketcall
+		case SYS_socketcall:
+			return is_pointer((void *)b) ? socket_call(a, (const long *)b) : fail(EFAULT);
+#endif
 #define ROUTE_CASE(name, call)                                                                              \
 	case SYS_##name:                                                                                    \
 		return call;

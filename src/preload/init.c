@@ -251,6 +251,19 @@ static void settings_fill(struct loaded *loaded)
 	now->has_unix = now->realm.name || (rules && rules_have_unix(rules));
 }
 
+static bool refuses_by_default(const struct settings *now)
+{
+	struct rule_place place;
+	struct target target;
+
+	if (now->disabled)
+		return false;
+	if (now->failed)
+		return true;
+	rules_default(now->rules, &target, &place);
+	return target.kind == TARGET_REJECT;
+}
+
 static void loaded_drop(struct loaded *loaded)
 {
 	struct arena arena = loaded->arena; /* it lives in itself */
@@ -260,7 +273,7 @@ static void loaded_drop(struct loaded *loaded)
 
 const struct settings *settings_load(void)
 {
-	static const struct settings not_now = {.failed = true, .error = ENOBUFS, .transport = &transport_vsock};
+	static const struct settings not_now = {.failed = true, .strict = true, .error = ENOBUFS, .transport = &transport_vsock};
 	const struct settings *found = NULL;
 	struct loaded *loaded;
 	struct arena arena = {.more = memory_more, .less = memory_less};
@@ -273,6 +286,8 @@ const struct settings *settings_load(void)
 	}
 	loaded->arena = arena;
 	settings_fill(loaded);
+	if (!loaded->again)
+		loaded->settings.strict = refuses_by_default(&loaded->settings);
 	if (loaded->again) {
 		loaded_drop(loaded);
 		found = &not_now;

@@ -13,6 +13,7 @@ struct settings {
 	bool failed;			   /* the mapping cannot be used: fail closed */
 	int error;			   /* then: EACCES, or ENOBUFS where the next call may go better */
 	const char *complaint;		   /* why, one line */
+	bool strict;			   /* failed, or `default reject`: what no rule can name is refused as well */
 	const struct rules *rules;	   /* unless disabled or failed */
 	const struct transport *transport; /* what carries `vsock` targets */
 	struct realm realm;
