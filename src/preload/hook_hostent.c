@@ -3,6 +3,8 @@
 #include "preload/hooks.h"
 #include "preload/names.h"
 #include "preload/real.h"
+#include "preload/refuse.h"
+#include "preload/resolver.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -14,16 +16,35 @@ enum verdict {
 	NOT_FOUND, /* the mapping knows better than to ask: HOST_NOT_FOUND */
 };
 
+static bool is_family(int family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
+static bool judge_failure(const char *name, int family, int error, struct host_answer *answer);
+
+/* Whom the C library may ask is settled before it is asked. */
+static enum verdict judge_stranger(const char *name, int family, struct host_answer *answer)
+{
+	if (resolver_hosts() != RESOLVER_SHUT || name_is_number(name))
+		return ASK_LIBC;
+	*answer = (struct host_answer){.name = name, .family = family};
+	return (is_family(family) && hosts_file_name(name, family, 0, &answer->ip)) ||
+		       judge_failure(name, family, HOST_NOT_FOUND, answer)
+		       ? ANSWER
+		       : NOT_FOUND;
+}
+
 static enum verdict judge_name(const char *name, int family, struct host_answer *answer)
 {
 	const struct rules *rules = names_rules();
 	const struct host_link *link;
 
-	if (!name || !rules || (family != AF_INET && family != AF_INET6))
+	if (!name)
 		return ASK_LIBC;
-	link = rules_name(rules, name);
+	link = rules && is_family(family) ? rules_name(rules, name) : NULL;
 	if (!link)
-		return ASK_LIBC;
+		return judge_stranger(name, family, answer);
 	link = link_of_family(link, family);
 	if (!link)
 		return NOT_FOUND;
@@ -37,14 +58,33 @@ static enum verdict judge_name(const char *name, int family, struct host_answer 
 	return ANSWER;
 }
 
-static enum verdict judge_address(const void *ip, socklen_t size, int family, struct host_answer *answer)
+static void refuse_address(const struct in6_addr *ip)
+{
+	char text[NUMERIC_SIZE];
+
+	refuse_name("gethostbyaddr", ip_numeric(ip, text));
+}
+
+/* `own` is room for a name that the mapping does not hold. */
+static enum verdict judge_address(const void *ip, socklen_t size, int family, struct host_answer *answer,
+				  char own[HOSTS_NAME_SIZE])
 {
 	const struct rules *rules = names_rules();
+	enum resolver resolver = resolver_hosts();
 	const struct host_link *link;
 	struct in6_addr address;
 
-	if (!rules || !ip_from(ip, size, family, &address) || !rules_address_is_ours(rules, &address))
-		return ASK_LIBC;
+	if (!ip_from(ip, size, family, &address))
+		return resolver == RESOLVER_SHUT ? NOT_FOUND : ASK_LIBC;
+	if (!rules || !rules_address_is_ours(rules, &address)) {
+		if (resolver != RESOLVER_SHUT)
+			return ASK_LIBC;
+		*answer = (struct host_answer){.name = own, .family = family, .ip = address};
+		if (hosts_file_address(&address, own))
+			return ANSWER;
+		refuse_address(&address);
+		return NOT_FOUND;
+	}
 	link = rules_address(rules, &address);
 	if (!link)
 		return NOT_FOUND;
@@ -59,15 +99,25 @@ static bool judge_failure(const char *name, int family, int error, struct host_a
 {
 	const struct rules *rules = names_rules();
 
-	if (!name || !rules || (family != AF_INET && family != AF_INET6))
-		return false;
-	if (error != HOST_NOT_FOUND && error != TRY_AGAIN && error != NO_RECOVERY)
+	if (!name || (error != HOST_NOT_FOUND && error != TRY_AGAIN && error != NO_RECOVERY))
 		return false;
 	*answer = (struct host_answer){.rules = rules, .name = name, .family = family};
-	if (!name_invent(rules, RULE_TCP, name, 0, family, &answer->ip))
-		return false;
-	name_invented_log(name, &answer->ip);
-	return true;
+	if (rules && is_family(family) && name_invent(rules, RULE_TCP, name, 0, family, &answer->ip)) {
+		name_invented_log(name, &answer->ip);
+		return true;
+	}
+	if (resolver_hosts() != RESOLVER_OPEN && !name_is_number(name))
+		refuse_name("gethostbyname", name);
+	return false;
+}
+
+/* The same for an address, which is never invented. */
+static void address_failed(const void *ip, socklen_t size, int family, int error)
+{
+	struct in6_addr address;
+
+	if (error == HOST_NOT_FOUND && resolver_hosts() != RESOLVER_OPEN && ip_from(ip, size, family, &address))
+		refuse_address(&address);
 }
 
 /* The calls that return memory of libc's. Each has a room of its own, as in libc; it grows, and none is
@@ -151,9 +201,11 @@ HOOK struct hostent *gethostbyname2(const char *name, int family)
 HOOK struct hostent *gethostbyaddr(const void *ip, socklen_t size, int family)
 {
 	static struct room *own;
+	char name[HOSTS_NAME_SIZE];
 	struct host_answer answer;
+	struct hostent *found;
 
-	switch (judge_address(ip, size, family, &answer)) {
+	switch (judge_address(ip, size, family, &answer, name)) {
 	case ANSWER:
 		return room_fill(&own, &answer);
 	case NOT_FOUND:
@@ -161,7 +213,10 @@ HOOK struct hostent *gethostbyaddr(const void *ip, socklen_t size, int family)
 	case ASK_LIBC:
 		break;
 	}
-	return REAL(gethostbyaddr)(ip, size, family);
+	found = REAL(gethostbyaddr)(ip, size, family);
+	if (!found)
+		address_failed(ip, size, family, h_errno);
+	return found;
 }
 
 /* The caller's buffer, result and error of the _r calls. */
@@ -248,9 +303,11 @@ HOOK int gethostbyaddr_r(const void *restrict ip, socklen_t size, int family, st
 			 int *restrict error)
 {
 	const struct place place = {entry, buf, buf_size, result, error};
+	char name[HOSTS_NAME_SIZE];
 	struct host_answer answer;
+	int status;
 
-	switch (judge_address(ip, size, family, &answer)) {
+	switch (judge_address(ip, size, family, &answer, name)) {
 	case ANSWER:
 		return place_fill(&place, &answer);
 	case NOT_FOUND:
@@ -258,5 +315,8 @@ HOOK int gethostbyaddr_r(const void *restrict ip, socklen_t size, int family, st
 	case ASK_LIBC:
 		break;
 	}
-	return REAL(gethostbyaddr_r)(ip, size, family, entry, buf, buf_size, result, error);
+	status = REAL(gethostbyaddr_r)(ip, size, family, entry, buf, buf_size, result, error);
+	if (!*result && status != ERANGE)
+		address_failed(ip, size, family, *error);
+	return status;
 }

@@ -3,6 +3,8 @@
 #include "preload/hooks.h"
 #include "preload/names.h"
 #include "preload/real.h"
+#include "preload/refuse.h"
+#include "preload/resolver.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -156,6 +158,26 @@ static bool answer_invented(const struct rules *rules, const char *name, struct 
 	return true;
 }
 
+/* Where the C library may be asked for numbers only. */
+static int answer_file(const char *name, struct query *query, struct addrinfo **result)
+{
+	struct addrinfo hints = query->hints;
+	struct in6_addr ip;
+	int error;
+
+	hints.ai_flags |= AI_NUMERICHOST;
+	error = REAL(getaddrinfo)(name, query->service, &hints, result);
+	if (error != EAI_NONAME)
+		return error;
+	for (unsigned n = 0; hosts_file_name(name, hints.ai_family, n, &ip); n++) {
+		int added = query_add(query, &ip);
+
+		if (added)
+			return added;
+	}
+	return query->first ? query_end(query, name, result) : error;
+}
+
 HOOK int getaddrinfo(const char *restrict name, const char *restrict service,
 		     const struct addrinfo *restrict hints, struct addrinfo **restrict result)
 {
@@ -164,22 +186,27 @@ HOOK int getaddrinfo(const char *restrict name, const char *restrict service,
 	struct query query = {.service = service, .hints = hints ? *hints : no_hints, .end = &query.first};
 	const struct rules *rules = names_rules();
 	const struct host_link *link;
+	enum resolver resolver;
 	int error, saved = errno;
 
-	if (!name || !rules || query.hints.ai_flags & AI_NUMERICHOST)
+	if (!name || query.hints.ai_flags & AI_NUMERICHOST)
 		return REAL(getaddrinfo)(name, service, hints, result);
-	link = rules_name(rules, name);
+	link = rules ? rules_name(rules, name) : NULL;
 	if (link)
 		return answer_known(rules, link, &query, result);
-	error = REAL(getaddrinfo)(name, service, hints, result);
+	resolver = resolver_hosts();
+	error = resolver == RESOLVER_SHUT ? answer_file(name, &query, result)
+					  : REAL(getaddrinfo)(name, service, hints, result);
 	if (error && is_open(error)) {
 		int failed = errno;
 
-		if (answer_invented(rules, name, &query, result)) {
+		if (rules && answer_invented(rules, name, &query, result)) {
 			errno = saved;
 			return 0;
 		}
 		errno = failed;
+		if (resolver != RESOLVER_OPEN && !name_is_number(name))
+			refuse_name("getaddrinfo", name);
 	}
 	return error;
 }
@@ -199,30 +226,62 @@ static size_t host_length(const char *name, int flags)
 	return strlen(name);
 }
 
-/* The name of an address of ours, NULL when it has none. False: it is not ours. */
-static bool address_known(const struct sockaddr *sa, socklen_t len, const char **name)
+/* The name of an address of ours, or in `own` one that the C library may not be asked for; NULL when it has none. False:
+ * it is the C library's. */
+static bool address_known(const struct ip_addr *addr, enum resolver resolver, char own[HOSTS_NAME_SIZE], const char **name)
 {
 	const struct rules *rules = names_rules();
 	const struct host_link *link;
-	struct ip_addr addr;
 
-	if (!rules || !ip_addr_read(sa, len, &addr) || !rules_address_is_ours(rules, &addr.ip))
+	if (rules && rules_address_is_ours(rules, &addr->ip)) {
+		link = rules_address(rules, &addr->ip);
+		*name = link ? host_link_name(link) : NULL;
+		return true;
+	}
+	if (resolver != RESOLVER_SHUT)
 		return false;
-	link = rules_address(rules, &addr.ip);
-	*name = link ? host_link_name(link) : NULL;
+	*name = hosts_file_address(&addr->ip, own) ? own : NULL;
+	if (!*name)
+		refuse_name("getnameinfo", ip_numeric(&addr->ip, own));
 	return true;
+}
+
+/* Nobody but the network could have known better. */
+static bool has_no_name(int error, const char *host)
+{
+	char bare[INET6_ADDRSTRLEN + IF_NAMESIZE + 1] = "";
+	size_t length;
+
+	if (error)
+		return error == EAI_NONAME;
+	length = strcspn(host, "%"); /* of a scope */
+	if (length < sizeof bare)
+		memcpy(bare, host, length);
+	return name_is_number(bare);
 }
 
 HOOK int getnameinfo(const struct sockaddr *restrict sa, socklen_t len, char *restrict host,
 		     socklen_t host_size, char *restrict service, socklen_t service_size, int flags)
 {
-	char number[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
+	char number[INET6_ADDRSTRLEN + IF_NAMESIZE + 1], own[HOSTS_NAME_SIZE];
+	enum resolver resolver;
+	struct ip_addr addr;
 	const char *name;
 	size_t length;
 	int error;
 
-	if (!host || host_size == 0 || flags & NI_NUMERICHOST || !address_known(sa, len, &name))
+	if (!host || host_size == 0 || flags & NI_NUMERICHOST)
 		return REAL(getnameinfo)(sa, len, host, host_size, service, service_size, flags);
+	resolver = resolver_hosts();
+	/* An address may be longer here than one for the kernel. */
+	if (!ip_addr_read(sa, len < sizeof(struct sockaddr_storage) ? len : sizeof(struct sockaddr_storage), &addr))
+		return REAL(getnameinfo)(sa, len, host, host_size, service, service_size, flags);
+	if (!address_known(&addr, resolver, own, &name)) {
+		error = REAL(getnameinfo)(sa, len, host, host_size, service, service_size, flags);
+		if (resolver == RESOLVER_FILES && has_no_name(error, host))
+			refuse_name("getnameinfo", ip_numeric(&addr.ip, number));
+		return error;
+	}
 	/* With NI_NAMEREQD that is EAI_NONAME. */
 	if (!name)
 		return REAL(getnameinfo)(sa, len, host, host_size, service, service_size, flags | NI_NUMERICHOST);

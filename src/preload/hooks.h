@@ -31,6 +31,18 @@ ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags,
 		       struct sockaddr *restrict from, socklen_t *restrict len);
 
+/* What programs built for glibc before 2.34 call res_query and its kin; headers that have the others do not have these. */
+struct __res_state;
+int __res_query(const char *name, int class, int type, unsigned char *answer, int size);
+int __res_search(const char *name, int class, int type, unsigned char *answer, int size);
+int __res_querydomain(const char *name, const char *domain, int class, int type, unsigned char *answer, int size);
+int __res_send(const unsigned char *query, int length, unsigned char *answer, int size);
+int __res_nquery(struct __res_state *state, const char *name, int class, int type, unsigned char *answer, int size);
+int __res_nsearch(struct __res_state *state, const char *name, int class, int type, unsigned char *answer, int size);
+int __res_nquerydomain(struct __res_state *state, const char *name, const char *domain, int class, int type,
+		       unsigned char *answer, int size);
+int __res_nsend(struct __res_state *state, const unsigned char *query, int length, unsigned char *answer, int size);
+
 /* False for what cannot be a pointer: the kernel judges it, nobody follows it before. */
 static inline bool is_pointer(const void *pointer)
 {

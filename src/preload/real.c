@@ -39,8 +39,12 @@ static long call_missing(void)
 void *real_bind(enum real_index index)
 {
 	int saved = errno;
-	void *call = dlsym(RTLD_NEXT, (const char *)&names + name_offsets[index]);
+	const char *name = (const char *)&names + name_offsets[index];
+	void *call = dlsym(RTLD_NEXT, name);
 
+	/* Programs built for an older glibc say __res_query; here it may be one of those names that only they find. */
+	if (!call && name[0] == '_' && name[1] == '_')
+		call = dlsym(RTLD_NEXT, name + 2);
 	if (!call)
 		call = (void *)call_missing;
 	__atomic_store_n((void **)&real_calls + index, call, __ATOMIC_RELAXED);
@@ -49,11 +53,12 @@ void *real_bind(enum real_index index)
 }
 
 /* glibc does not have __recvmmsg64 where time is 64 bits wide anyway, nor epoll_pwait2 before 2.35, and dlsym calls
- * malloc to say that a name is missing: these wait for their callers. */
+ * malloc to say that a name is missing: these wait for their callers, and so do those that hardly any program calls. */
+#define LATE_FIRST REAL___res_nquery
 void real_bind_all(void)
 {
 	for (unsigned i = 0; i < REAL_COUNT; i++)
-		if (i == REAL___recvmmsg64 || i == REAL_epoll_pwait2)
+		if (i == REAL___recvmmsg64 || i == REAL_epoll_pwait2 || i >= LATE_FIRST)
 			continue;
 		else if (!__atomic_load_n((void **)&real_calls + i, __ATOMIC_RELAXED))
 			real_bind(i);
@@ -89,6 +94,14 @@ bool real_thread_start(void *(*run)(void *))
 	if (started)
 		detach(thread);
 	return started;
+}
+
+bool real_ask_files(const char *database)
+{
+	int (*configure)(const char *, const char *) =
+		(int (*)(const char *, const char *))dlsym(RTLD_DEFAULT, "__nss_configure_lookup");
+
+	return configure && configure(database, "files") == 0;
 }
 
 const char *real_error_name(int error)

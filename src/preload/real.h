@@ -43,6 +43,10 @@ bool real_thread_start(void *(*run)(void *));
 /* strerrorname_np(3), or NULL where libc has none (musl, glibc before 2.32): such a libc loads the library, too. */
 const char *real_error_name(int error);
 
+/* Has libc look up a database of nsswitch.conf(5) in its files alone, for as long as this process lives. False where it takes
+ * no such orders (musl). */
+bool real_ask_files(const char *database);
+
 /* The functions behind two calls are of one library. What a sanitizer puts before libc's counts as libc. */
 bool real_beside(enum real_index one, enum real_index other);
 
