@@ -34,8 +34,8 @@ both_ends() {
 }
 
 # What cannot be the same: the host sees sockets of AF_UNIX, which are hung up where TCP is half closed, and refused at once;
-# SHUT_RD is told to the peer; and a refusal that does not come at once is not told by send().
-apart='^(stream events-after-peer-closed|nonblock refused-events|shutdown sends-to-an-end-that-does-not-read|sends refused-says-send)$'
+# SHUT_RD is told to the peer; and a refusal that does not come at once is not told by send() and recv().
+apart='^(stream events-after-peer-closed|nonblock refused-events|shutdown sends-to-an-end-that-does-not-read|sends refused-says-send|data refused-says-recv)$'
 
 # PROGRAM ADDRESS: all its cases but those, each at ports of its own
 port=10000
