@@ -134,6 +134,15 @@ int rules_seal(struct rules *rules);
 void rules_find(const struct rules *rules, enum rule_direction direction, enum rule_protocol protocol,
 		const struct ip_addr *addr, struct target *out);
 
+/*
+ * The way back for a listener of streams: the first listen rule that leads to `at`, and in *out the address that a program's
+ * listener there has: rules_find() of it is this rule, and leads to `at` again (with the rule's CID, which may be "any").
+ * A rule for many addresses has 0.0.0.0 ('*'), or the first of its prefix. `alias` is another number of the same CID, or the
+ * same. NULL: no rule leads there, or an earlier one takes that address. Cost grows with the number of rules.
+ */
+const struct rule *rules_reverse_listen(const struct rules *rules, const struct endpoint *at, uint32_t alias,
+					struct ip_addr *out);
+
 /* False when rules_find() never finds anything but TARGET_INET for this protocol. */
 bool rules_have(const struct rules *rules, enum rule_protocol protocol);
 
