@@ -14,13 +14,11 @@
 
 _Static_assert(AT_ONCE * NOTE_ALLOW_COUNT >= RULE_ALLOW_MOST, "every list has room");
 
-int guard_set(int listener, const struct rule_options *options)
+int guard_replace(int listener, const struct rule_options *options)
 {
 	uint32_t count = options->allow_count;
 	struct note note;
 
-	if (!options->allow)
-		return 0;
 	note_get(listener, &note);
 	for (uint32_t i = 0; i < NOTE_ALLOW_COUNT; i++) {
 		uint32_t from = i * AT_ONCE, size = count <= from ? 0 : count - from < AT_ONCE ? count - from : AT_ONCE;
@@ -31,6 +29,11 @@ int guard_set(int listener, const struct rule_options *options)
 			return fail(ENOBUFS);
 	}
 	return note_set(listener, &note) < 0 ? fail(ENOBUFS) : 0;
+}
+
+int guard_set(int listener, const struct rule_options *options)
+{
+	return options->allow ? guard_replace(listener, options) : 0;
 }
 
 /* One fact of the list; how many ranges it has. */

@@ -7,6 +7,8 @@
 
 /* Writes the list of a rule into a listener; nothing when there is none. -1 with ENOBUFS: then it must not listen. */
 int guard_set(int listener, const struct rule_options *options);
+/* The same for a listener that may have another list, which goes even if there is no new one. */
+int guard_replace(int listener, const struct rule_options *options);
 
 /* Whether a rule serves a CID. This machine is CID 1, whichever of its CIDs it was reached by. */
 bool cid_allowed(const struct rule_options *options, uint32_t cid);

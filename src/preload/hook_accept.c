@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* accept, accept4: the peer's address in the family that the listener was made with. */
+#include "preload/adopt.h"
 #include "preload/beside.h"
 #include "preload/decide.h"
 #include "preload/end.h"
@@ -83,7 +84,7 @@ static void accepted(int listener, int fd, struct sockaddr *addr, socklen_t *len
 	transport = accepted_transport(listener, fd, family, &mark);
 	if (!transport)
 		return;
-	if (!transport->mark_inherited)
+	if (!transport->mark_inherited || (hint_get(listener) & HINT_GUARD && !mark_exists(fd, transport->domain)))
 		mark_set(fd, transport, &mark);
 	if (!addr || !peer_read(fd, transport, addr, *len, room, &peer))
 		return;
@@ -122,6 +123,18 @@ static int refuse_shut(int fd, socklen_t *len, socklen_t room)
 	return fail(EINVAL);
 }
 
+/* NULL for one that is not ours, or not any more. */
+static const struct transport *listener_find(int listener, struct mark *mark, bool *adopted)
+{
+	const struct transport *transport = mark_find(listener, mark);
+
+	*adopted = transport && adopted_listener(listener);
+	if (!*adopted)
+		return transport;
+	adopt_again(listener);
+	return mark_find(listener, mark);
+}
+
 /*
  * The hint of a listener that came from another process (exec, SCM_RIGHTS, a parent without the library's memory):
  * asked of the socket once. `family` is that of the peer's address, or -1.
@@ -132,16 +145,18 @@ static unsigned listener_learn(int listener, int family)
 	unsigned hint = HINT_FOREIGN;
 	const struct transport *transport;
 	struct mark mark;
+	bool adopted;
 
 	if (now->disabled)
 		return 0;
 	if (now->failed) /* nobody is let in where there is a list and no way to follow it */
 		return (family < 0 || family == transport_unix.domain || family == transport_vsock.domain) && guard_exists(listener) ? HINT_LISTEN | HINT_GUARD
 													   : 0;
-	if ((family < 0 || domain_is_ours(family)) && (transport = mark_find(listener, &mark))) {
+	if ((family < 0 || domain_is_ours(family)) && (transport = listener_find(listener, &mark, &adopted))) {
 		beside_learn(listener);
+		adopted = adopted && transport->mark_inherited;
 		hint = HINT_LISTEN | HINT_INHERIT |
-		       (transport->greets || guard_exists(listener) || beside_get(listener) >= 0 ? HINT_GUARD : 0) |
+		       (transport->greets || adopted || guard_exists(listener) || beside_get(listener) >= 0 ? HINT_GUARD : 0) |
 		       (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
 		       (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
 		       (ip_addr_is_loopback(&mark.addr) ? HINT_LOOPBACK : 0);
@@ -217,6 +232,14 @@ static int send_away(int fd, int error)
 	return ACCEPT_AGAIN;
 }
 
+/* There is no mapping to tell whom this listener serves. */
+static int refuse_unknown(int fd)
+{
+	REAL(syscall)(SYS_close, fd);
+	settings_complain(settings());
+	return fail(settings()->error);
+}
+
 /* `before`: the hint of the listener when the call began. */
 static int finish(int listener, unsigned before, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
 {
@@ -231,6 +254,8 @@ static int finish(int listener, unsigned before, int fd, struct sockaddr *addr, 
 	family = addr ? family_of(addr, room) : -1;
 	if (!hint)
 		hint = listener_learn(listener, family);
+	if (!hint && adopt_refuses(listener))
+		return refuse_unknown(fd);
 	if (is_guarded(hint) ? !admits(listener, fd) : is_guarded(before) && list_is_lost(fd))
 		return send_away(fd, saved);
 	if (hint & HINT_FOREIGN)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* close, dup and fcntl: hints follow the numbers. */
+#include "preload/adopt.h"
 #include "preload/beside.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
@@ -70,6 +71,8 @@ static int duplicated(int fd, int copy)
 
 	if (copy < 0 || copy == fd)
 		return copy;
+	if (fd == STDIN_FILENO && !adopt_is_over())
+		adopt_standard_input();
 	guarded = !(hint_get(copy) & HINT_PENDING) && hint_get(copy) & HINT_GUARD;
 	hint_clear(copy);
 	if (udp_get(fd)) {
@@ -100,7 +103,7 @@ HOOK int dup2(int fd, int copy)
 {
 	__typeof__(dup2) *real = REAL_BOUND(dup2);
 
-	return real && !hint_get(fd) && !hint_get(copy) ? real(fd, copy) : dup2_followed(fd, copy);
+	return real && fd != STDIN_FILENO && !hint_get(fd) && !hint_get(copy) ? real(fd, copy) : dup2_followed(fd, copy);
 }
 
 HOOK_ALIAS(__dup2, dup2)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* socket: remembers that a number is now a fresh TCP or UDP socket; bindresvport: that it is bound; sockatmark. */
+#include "ip2vsock/transport.h"
 #include "preload/chosen.h"
 #include "preload/hooks.h"
 #include "preload/hot.h"
@@ -71,7 +72,8 @@ HOOK int socket(int domain, int type, int protocol)
 	fd = REAL(socket)(domain, type, protocol);
 	if (fd >= 0) {
 		hint_clear(fd);
-		if (hint || __atomic_load_n(&remembered, __ATOMIC_RELAXED)) /* not mapped for this alone */
+		/* Not mapped for this alone, but for what adopt() might take for a listener that was handed over. */
+		if (hint || domain == transport_vsock.domain || __atomic_load_n(&remembered, __ATOMIC_RELAXED))
 			hint_set(fd, hint ? hint : HINT_FOREIGN);
 		if (protocol == IPPROTO_MPTCP)
 			multipath_note(fd);

@@ -164,7 +164,7 @@ static int mapping_load(struct loaded *loaded, struct rules *rules, const char *
 	return 0;
 }
 
-static bool cid_read(const char *text, uint32_t *cid)
+static bool number_read(const char *text, uint32_t *number)
 {
 	uint64_t value = 0;
 
@@ -175,8 +175,18 @@ static bool cid_read(const char *text, uint32_t *cid)
 			return false;
 		value = value * 10 + (unsigned)(*text - '0');
 	}
-	*cid = (uint32_t)value;
+	*number = (uint32_t)value;
 	return value < UINT32_MAX; /* VMADDR_CID_ANY */
+}
+
+/* A program that forks before it looks at its sockets has not read this as meant for its child, but the child has them. */
+static unsigned listen_fds_read(const char *pid, const char *count)
+{
+	uint32_t process, number;
+
+	if (!pid || !count || !number_read(pid, &process) || !number_read(count, &number))
+		return 0;
+	return process == (uint32_t)getpid() || process == (uint32_t)getppid() ? number : 0;
 }
 
 /* A string of the environment, which the program may change later. */
@@ -222,6 +232,7 @@ static void settings_fill(struct loaded *loaded)
 	now->transport = &transport_vsock;
 	now->complaint = loaded->complaint;
 	now->error = EACCES;
+	now->listen_fds = listen_fds_read(secure_getenv("LISTEN_PID"), secure_getenv("LISTEN_FDS"));
 	log_read(loaded, secure_getenv("IP2VSOCK_LOG"));
 	if (disable && strcmp(disable, "1") == 0) {
 		now->disabled = true;
@@ -229,7 +240,7 @@ static void settings_fill(struct loaded *loaded)
 	}
 	if (stats && *stats)
 		now->stats_path = string_keep(loaded, stats);
-	if (cid && *cid && !cid_read(cid, &now->cid))
+	if (cid && *cid && !number_read(cid, &now->cid))
 		complain_whole(loaded, "IP2VSOCK_CID", "not a CID, expected a number below 4294967295");
 	if (realm && *realm) {
 		now->realm.name = string_keep(loaded, realm);
@@ -313,6 +324,34 @@ void settings_complain(const struct settings *now)
 		text_str(&text, now->complaint);
 		log_write(LOG_ERROR, &text);
 	}
+}
+
+/* In the environment that the program was started with (proc(5)): NUL after each string, and after the last as well. */
+static const char *environment_find(const char *text, size_t length, const char *name)
+{
+	size_t name_length = strlen(name);
+
+	for (const char *at = text; at < text + length; at += strlen(at) + 1)
+		if (strncmp(at, name, name_length) == 0 && at[name_length] == '=')
+			return at + name_length + 1;
+	return NULL;
+}
+
+unsigned listen_fds(void)
+{
+	unsigned count = settings()->listen_fds;
+	int fd = count ? -1 : open("/proc/self/environ", O_RDONLY | O_CLOEXEC);
+	size_t length = 0;
+	char *text = fd < 0 ? NULL : file_read_all(fd, &length);
+
+	if (text) {
+		count = listen_fds_read(environment_find(text, length, "LISTEN_PID"),
+					environment_find(text, length, "LISTEN_FDS"));
+		file_release(NULL, text, length);
+	}
+	if (fd >= 0)
+		REAL(close)(fd);
+	return count;
 }
 
 uint32_t own_cid(void)

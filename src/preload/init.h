@@ -21,6 +21,7 @@ struct settings {
 	const char *log_path;		   /* NULL: stderr */
 	bool has_unix;			   /* sockets of ours may be AF_UNIX: in a realm, or by unix targets and options */
 	const char *stats_path;		   /* IP2VSOCK_STATS; NULL: memory of this process and its children */
+	unsigned listen_fds;		   /* LISTEN_FDS, if it is meant for this process */
 	uint32_t cid;			   /* IP2VSOCK_CID; VMADDR_CID_ANY when not given */
 };
 
@@ -48,5 +49,11 @@ void settings_complain(const struct settings *now);
 
 /* Own CID: the realm's, IP2VSOCK_CID, or what /dev/vsock says; VMADDR_CID_ANY when nobody knows. */
 uint32_t own_cid(void);
+
+/*
+ * How many descriptors from 3 on were handed to this process by systemd's protocol (sd_listen_fds(3)), even where the program
+ * has taken that out of its environment by now. errno may change.
+ */
+unsigned listen_fds(void);
 
 #endif

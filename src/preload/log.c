@@ -33,13 +33,22 @@ void log_line(struct text *text, char *buf, size_t size)
 	text_str(text, "]: ");
 }
 
+/* Bound, or accepted from a socket that is: at its other end is a peer of the program. */
+static bool has_name(int fd)
+{
+	sa_family_t family;
+	socklen_t len = sizeof family;
+
+	return REAL(getsockname)(fd, (struct sockaddr *)(void *)&family, &len) == 0 && len > sizeof family;
+}
+
 /* Not where it would become the program's data, end it by SIGPIPE or make it wait. */
 static bool is_writable(int fd)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
 	int domain = socket_domain(fd);
 
-	if (domain == AF_INET || domain == AF_INET6 || (domain >= 0 && mark_exists(fd, domain)))
+	if (domain >= 0 && (mark_exists(fd, domain) || has_name(fd)))
 		return false;
 	return REAL(poll)(&poll_fd, 1, 0) == 1 && poll_fd.revents == POLLOUT;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Marks in retargeted sockets: 64 bits in an option that vsock does not use. */
 #include "preload/mark.h"
+#include "preload/adopt.h"
 #include "preload/init.h"
 #include "preload/note.h"
 #include "preload/real.h"
@@ -71,6 +72,14 @@ int mark_set(int fd, const struct transport *transport, const struct mark *mark)
 	if (form == FORM_FAR && far_set(fd, &mark->addr) < 0)
 		return -1;
 	return REAL(setsockopt)(fd, transport->mark_level, transport->mark_option, &word, sizeof word);
+}
+
+/* The kernel's defaults (VSOCK_DEFAULT_BUFFER_MAX_SIZE in net/vmw_vsock/af_vsock.c). */
+void mark_clear(int fd, const struct transport *transport)
+{
+	uint64_t word = transport == &transport_vsock ? 256 << 10 : UINT64_MAX;
+
+	REAL(setsockopt)(fd, transport->mark_level, transport->mark_option, &word, sizeof word);
 }
 
 /* The word, or 0. errno is preserved. */
@@ -217,9 +226,12 @@ bool mark_exists(int fd, int domain)
 
 const struct transport *mark_look(int fd, int domain, struct mark *out)
 {
+	bool over = adopt_is_over();
 	uint64_t word;
 	const struct transport *transport = word_transport(fd, domain, &word);
 
+	if (!over && (transport ? adopt_is_due() : domain_is_ours(domain)) && adopt(fd))
+		transport = word_transport(fd, domain, &word);
 	if (transport)
 		word_read(fd, word, out);
 	return transport;

@@ -47,6 +47,8 @@ enum shut {
  */
 bool mark_get(int fd, const struct transport *transport, struct mark *out);
 int mark_set(int fd, const struct transport *transport, const struct mark *mark);
+/* It is nobody's again. */
+void mark_clear(int fd, const struct transport *transport);
 
 /* The IPv4 address a client socket was bound to before it was connected (SO_INCOMING_CPU, 32 bits).
  * false / 0 when it was bound to none or to a wildcard. */
@@ -70,7 +72,7 @@ bool domain_is_ours(int domain);
 
 /* The transport of a socket of ours, and its mark, when its domain is known; NULL for any other. errno is preserved. */
 const struct transport *mark_look(int fd, int domain, struct mark *out);
-/* Whether it is one of ours, and no more. */
+/* Whether it is one of ours, and no more: unlike the others this makes none of what was handed over (preload/adopt.h). */
 bool mark_exists(int fd, int domain);
 /* As mark_look() for any descriptor. */
 const struct transport *mark_find(int fd, struct mark *out);
