@@ -139,7 +139,7 @@ static __attribute__((noinline)) bool is_allowed(int fd, const struct adopted *a
 	if (!adopted->options->allow || adopted->transport->greets || !end_peer(fd, adopted->transport, &peer))
 		return true;
 	*cid = peer.endpoint.cid;
-	return rule_allows(adopted->options, *cid);
+	return cid_allowed(adopted->options, *cid);
 }
 
 bool adopted_listener(int listener)
