@@ -157,6 +157,11 @@ dialled() {
 		"$programs/dial" "$@" 10.0.0.9 5000 2>&1 | sed '/^failed: own name/d'
 }
 
+# TEXT WHAT: of "WHAT: 0.5 s", a line of the text, 500; else 0
+wanted_ms() {
+	echo "0$(printf '%s\n' "$1" | sed -n "s/^$2: \\([0-9]\\)\\.\\([0-9]\\) s\$/\\1\\200/p")"
+}
+
 # NAME OPTION... WANTED
 dials() {
 	dials_name=$1
@@ -167,7 +172,7 @@ dials() {
 		shift
 	done
 	# shellcheck disable=SC2086 # words
-	is "$(dialled $dials_options)" "$1" "$dials_name over $road"
+	is "$(dialled -t "$(wanted_ms "$1" took)" -a "$(wanted_ms "$1" 'in all')" $dials_options)" "$1" "$dials_name over $road"
 }
 
 to_the_guest() {
@@ -353,7 +358,7 @@ goes_wrong() {
 " "the answer \"$answer\""
 	done
 	works late=500 'an answer that comes late' '0.5 s'
-	works slowly=30 'an answer that comes in pieces' '0.5 s'
+	works slowly=40 'an answer that comes in pieces' '0.5 s'
 	fails_late leave=500 'a refusal that comes late' ECONNREFUSED '0.5 s'
 	times_out late=2600 'an answer that comes too late' '2.0 s'
 	times_out silent 'no answer' '2.0 s'
