@@ -212,7 +212,7 @@ static void time_limit(void)
 	for (int i = 0; i < 3; i++) {
 		start = now();
 		say_call("accept", accept(listener, NULL, NULL));
-		say("in time: %s", yes_no(now() - start > 0.39 && now() - start < 0.4 + 0.6 * slow()));
+		say("in time: %s", yes_no(now() - start > 0.39 && now() - start < 0.4 + 3 * slow()));
 	}
 	knock_off(pids);
 	/* A limit that did not end is none that has begun. */
@@ -234,7 +234,7 @@ static void time_limit_without_waiting(void)
 	visitors = crowd(false, 5);
 	start = now();
 	say_call("accept", accept(listener, NULL, NULL));
-	say("at once: %s", yes_no(now() - start < 0.5 * slow()));
+	say("at once: %s", yes_no(now() - start < 5 * slow()));
 	visitors_end("strangers", visitors);
 }
 
@@ -277,13 +277,22 @@ static void interrupted(void)
 static void restarted(void)
 {
 	const int listener = listen_at(here(0), 64);
-	pid_t visitors;
+	const pid_t visitors = start_child();
+	int fd;
 
+	if (visitors == 0) {
+		visitors_end("strangers", strangers(1000));
+		usleep(100000);
+		visitors_end("friends", friends(1));
+		_exit(0);
+	}
 	ring(SA_RESTART, 5000);
-	visitors = strangers_then_friends(2000, 1);
-	serve(accept(listener, NULL, NULL));
-	ring(0, 0);
+	fd = accept(listener, NULL, NULL);
 	say("signals came: %s", yes_no(alarms > 0));
+	ring(0, 0);
+	if (fd < 0)
+		die("accept");
+	serve(fd);
 	visitors_end("visitors", visitors);
 }
 
@@ -494,8 +503,8 @@ static void work_blocking(int listener)
 
 		if (fd < 0)
 			die("accept");
+		write_all(report, "s", 1); /* before a visitor's end can be this worker's */
 		serve(fd);
-		write_all(report, "s", 1);
 	}
 }
 
@@ -514,9 +523,9 @@ static void work_exclusive(int listener)
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		if (fd < 0 && errno != EAGAIN)
 			die("accept4");
+		write_all(report, fd < 0 ? "w" : "s", 1);
 		if (fd >= 0)
 			serve(fd);
-		write_all(report, fd < 0 ? "w" : "s", 1);
 	}
 }
 
