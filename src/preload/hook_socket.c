@@ -56,6 +56,13 @@ static void multipath_note(int fd)
 	hint_add(fd, HINT_STREAM, HINT_OPTIONS);
 }
 
+/* Memory is not mapped for this alone, but for what adopt() might take for a listener that was handed over. */
+static __attribute__((noinline)) void foreign_note(int fd, int domain)
+{
+	if (domain == transport_vsock.domain || __atomic_load_n(&remembered, __ATOMIC_RELAXED))
+		hint_set(fd, HINT_FOREIGN);
+}
+
 HOOK int socket(int domain, int type, int protocol)
 {
 	static bool bound;
@@ -72,9 +79,10 @@ HOOK int socket(int domain, int type, int protocol)
 	fd = REAL(socket)(domain, type, protocol);
 	if (fd >= 0) {
 		hint_clear(fd);
-		/* Not mapped for this alone, but for what adopt() might take for a listener that was handed over. */
-		if (hint || domain == transport_vsock.domain || __atomic_load_n(&remembered, __ATOMIC_RELAXED))
-			hint_set(fd, hint ? hint : HINT_FOREIGN);
+		if (hint)
+			hint_set(fd, hint);
+		else
+			foreign_note(fd, domain);
 		if (protocol == IPPROTO_MPTCP)
 			multipath_note(fd);
 	}
