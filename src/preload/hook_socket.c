@@ -56,13 +56,6 @@ static void multipath_note(int fd)
 	hint_add(fd, HINT_STREAM, HINT_OPTIONS);
 }
 
-/* Memory is not mapped for this alone, but for what adopt() might take for a listener that was handed over. */
-static __attribute__((noinline)) void foreign_note(int fd, int domain)
-{
-	if (domain == transport_vsock.domain || __atomic_load_n(&remembered, __ATOMIC_RELAXED))
-		hint_set(fd, HINT_FOREIGN);
-}
-
 HOOK int socket(int domain, int type, int protocol)
 {
 	static bool bound;
@@ -74,15 +67,17 @@ HOOK int socket(int domain, int type, int protocol)
 		__atomic_store_n(&bound, true, __ATOMIC_RELAXED);
 	}
 	hint = hint_of(domain, type, protocol);
-	if (!hint && strict_socket(domain, type, protocol) < 0)
-		return -1;
+	if (!hint) {
+		if (strict_socket(domain, type, protocol) < 0)
+			return -1;
+		if (domain == transport_vsock.domain) /* adopt() might take it for a listener that was handed over */
+			hint = HINT_FOREIGN;
+	}
 	fd = REAL(socket)(domain, type, protocol);
 	if (fd >= 0) {
 		hint_clear(fd);
-		if (hint)
-			hint_set(fd, hint);
-		else
-			foreign_note(fd, domain);
+		if (hint || __atomic_load_n(&remembered, __ATOMIC_RELAXED)) /* not mapped for this alone */
+			hint_set(fd, hint ? hint : HINT_FOREIGN);
 		if (protocol == IPPROTO_MPTCP)
 			multipath_note(fd);
 	}
