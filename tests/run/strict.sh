@@ -207,8 +207,10 @@ log_of() {
 	done
 	sed 's/^ip2vsock\[[0-9]*\]/ip2vsock[PID]/; / socket(/!s/(\([0-9][0-9]*\)\([,)]\)/(FD\2/' log
 }
-is "$(log_of tcp4 fastopen-sendmsg udp-sendto4 udp-sendmmsg raw-icmp packet-datagram smc uring-connect listen4 listen-unbound6 join4 \
-	given-raw received-packet name-addrinfo name-host address-name dns-query dns-send-of remote-shell local-name local-unix)" \
+told_of='tcp4 fastopen-sendmsg udp-sendto4 udp-sendmmsg raw-icmp packet-datagram smc uring-connect listen4 listen-unbound6 join4
+	given-raw received-packet name-addrinfo name-host address-name dns-query dns-send-of remote-shell local-name local-unix'
+# shellcheck disable=SC2086 # words
+is "$(export IP2VSOCK_STATS="$work/counters"; log_of $told_of)" \
 	'ip2vsock[PID]: connect(FD, 192.0.2.9:4999) -> reject = -1 ECONNREFUSED
 ip2vsock[PID]: sendmsg(FD, 192.0.2.9:4999) -> reject = -1 ECONNREFUSED
 ip2vsock[PID]: sendto(FD, 192.0.2.9:4999) -> reject = -1 ECONNREFUSED
@@ -228,6 +230,8 @@ ip2vsock[PID]: getnameinfo("192.0.2.103") -> reject
 ip2vsock[PID]: res_query("dns-query.outlaw.test") -> reject
 ip2vsock[PID]: res_nsend() -> reject = -1 ECONNREFUSED
 ip2vsock[PID]: rcmd("127.0.0.1") -> reject' "each attempt is one line at info level"
+is "$(IP2VSOCK_STATS=$work/counters "$IP2VSOCK" --stats | awk '/default reject/ { print $1, $2, $3 }')" "0 0 $(wc -l <log)" \
+	"and is counted"
 
 # --- names
 
