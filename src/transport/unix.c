@@ -57,7 +57,7 @@ static const char *port_of(const char *start, const char *end, uint32_t *port)
 	for (const char *digit = at; digit < end; digit++)
 		value = value * 10 + (unsigned)(*digit - '0');
 	*port = (uint32_t)value;
-	return value < VMADDR_PORT_ANY ? at - 1 : NULL;
+	return value < UINT32_MAX ? at - 1 : NULL; /* VMADDR_PORT_ANY */
 }
 
 static bool unix_decode(const struct realm *realm, const void *sa, socklen_t len, struct endpoint *out)
