@@ -3,10 +3,11 @@
 #ifndef IP2VSOCK_ADOPT_H
 #define IP2VSOCK_ADOPT_H
 
+#include "preload/internal.h"
 #include "preload/mark.h"
 
-extern bool adopt_over;	 /* there are no more */
-extern bool adopt_begun; /* all that were handed over were looked at once */
+extern bool adopt_over INTERNAL;	 /* there are no more */
+extern bool adopt_begun INTERNAL; /* all that were handed over were looked at once */
 
 /* To be asked before the look at a mark: another thread may be giving one just then. */
 static inline bool adopt_is_over(void)

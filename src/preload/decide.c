@@ -53,6 +53,12 @@ void socket_look(int fd, struct socket_state *out)
 	errno = saved;
 }
 
+unsigned listener_hint(const struct mark *mark)
+{
+	return HINT_LISTEN | (mark->flags & MARK_INET6 ? HINT_INET6 : 0) | (mark->flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
+	       (ip_addr_is_loopback(&mark->addr) ? HINT_LOOPBACK : 0);
+}
+
 const struct transport *target_transport(const struct target *target)
 {
 	return target->kind == TARGET_UNIX ? &transport_unix : settings()->transport;

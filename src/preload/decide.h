@@ -36,6 +36,9 @@ void socket_look(int fd, struct socket_state *out);
 bool decide(int fd, enum rule_direction direction, const struct ip_addr *addr,
 	    struct socket_state *state, struct target *target);
 
+/* What is remembered of a listener of ours with this mark. */
+unsigned listener_hint(const struct mark *mark);
+
 /* What carries the connections of a target that is neither inet nor reject; and what a log calls it. */
 const struct transport *target_transport(const struct target *target);
 const char *target_name(const struct target *target);

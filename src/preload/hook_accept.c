@@ -153,19 +153,27 @@ static unsigned listener_learn(int listener, int family)
 		return (family < 0 || family == transport_unix.domain || family == transport_vsock.domain) && guard_exists(listener) ? HINT_LISTEN | HINT_GUARD
 													   : 0;
 	if ((family < 0 || domain_is_ours(family)) && (transport = listener_find(listener, &mark, &adopted))) {
-		beside_learn(listener);
+		beside_learn(listener, &mark);
 		adopted = adopted && transport->mark_inherited;
-		hint = HINT_LISTEN | HINT_INHERIT |
-		       (transport->greets || adopted || guard_exists(listener) || beside_get(listener) >= 0 ? HINT_GUARD : 0) |
-		       (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
-		       (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
-		       (ip_addr_is_loopback(&mark.addr) ? HINT_LOOPBACK : 0);
+		hint = listener_hint(&mark) | HINT_INHERIT |
+		       (transport->greets || adopted || guard_exists(listener) || beside_exists(listener) ? HINT_GUARD : 0);
 	}
 	/* It may be that of a pending socket, which a child made listen. */
 	if (hint_get(listener))
 		hint_clear(listener);
 	hint_set(listener, hint);
 	return hint;
+}
+
+/* The hint of a listener on which accept is called. What is beside one that came by exec must be known before it waits. */
+static unsigned hint_before(int listener)
+{
+	unsigned hint = hint_get(listener);
+	struct mark mark;
+
+	if (hint || settings()->disabled || settings()->failed || !mark_find(listener, &mark) || mark.kind != MARK_LOCAL)
+		return hint;
+	return listener_learn(listener, -1);
 }
 
 /* The listener was shut down, and closed before this thread had its turn. */
@@ -315,13 +323,18 @@ static int name_give(int fd, const struct sockaddr_storage *sa, socklen_t sa_len
 	return fd;
 }
 
+static void hint_foreign(int fd)
+{
+	hint_clear(fd);
+	hint_set(fd, HINT_FOREIGN);
+}
+
 static int accept_any(int listener, struct sockaddr *addr, socklen_t *len, int flags, bool *by_network)
 {
-	int tcp = beside_listening(listener);
-
 	*by_network = false;
-	return tcp < 0 ? REAL(accept4)(listener, addr, len, flags)
-		       : beside_accept(listener, tcp, addr, len, flags, by_network);
+	return beside_listening(listener) < 0 && !beside_exists(listener)
+		       ? REAL(accept4)(listener, addr, len, flags)
+		       : beside_accept(listener, addr, len, flags, by_network);
 }
 
 /*
@@ -369,7 +382,7 @@ static __attribute__((noinline)) int accept_guarded(int listener, struct sockadd
 		sa_len = sizeof sa;
 		fd = accept_any(listener, name, name ? &sa_len : NULL, flags, &by_network);
 		if (fd >= 0 && by_network)
-			hint_clear(fd);
+			hint_foreign(fd);
 		else
 			fd = guarded_finish(listener, before, began, fd, name, &sa_len);
 	} while (fd == ACCEPT_AGAIN);
@@ -391,7 +404,7 @@ static int accept_instead(int listener, struct sockaddr *addr, socklen_t *len, s
 HOOK int accept(int listener, struct sockaddr *addr, socklen_t *len)
 {
 	socklen_t room = room_of(addr, len);
-	unsigned before = hint_get(listener);
+	unsigned before = hint_before(listener);
 	int fd;
 
 	if (is_guarded(before))
@@ -403,7 +416,7 @@ HOOK int accept(int listener, struct sockaddr *addr, socklen_t *len)
 HOOK int accept4(int listener, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	socklen_t room = room_of(addr, len);
-	unsigned before = hint_get(listener);
+	unsigned before = hint_before(listener);
 	int fd;
 
 	if (is_guarded(before))

@@ -13,9 +13,11 @@
 #include "preload/restore.h"
 #include "preload/retarget.h"
 #include "preload/socket.h"
+#include "preload/stale.h"
 #include "preload/stats.h"
 #include "preload/strict.h"
 #include "preload/udp.h"
+#include "preload/udp_state.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -149,6 +151,14 @@ static int listener_make(int fd, const struct socket_state *state, struct mark *
 	return -1;
 }
 
+/* It is not to be: a file that it has made goes as well. */
+static void listener_unmake(int made, const struct transport *transport)
+{
+	if (transport->greets)
+		bind_undo(made);
+	close_quietly(made);
+}
+
 /*
  * fallback=inet: the program's own socket is bound where the program wants it, and stays a TCP listener beside ours. An
  * address that is not this machine's, or no network at all, leaves vsock alone; a port that is taken is an error, as it would
@@ -160,15 +170,17 @@ static int inet_bind(int fd, const struct mark *mark, bool again, int *tcp)
 	struct sockaddr_storage sa;
 	socklen_t len = ip_addr_write(&mark->addr, &sa);
 
-	*tcp = -1;
-	if (!again && REAL(bind)(fd, (struct sockaddr *)&sa, len) < 0) {
-		if (errno != EADDRNOTAVAIL && errno != ENETUNREACH && errno != EAFNOSUPPORT && errno != ENODEV)
-			return -1;
-		log_say_once(&said, "fallback=inet: this machine has not the address to listen on, there is vsock alone");
+	*tcp = descriptor_keep(REAL(fcntl)(fd, F_DUPFD_CLOEXEC, 0));
+	if (*tcp < 0)
+		return fail(error_of_socket(errno));
+	if (again || REAL(bind)(fd, (struct sockaddr *)&sa, len) == 0)
 		return 0;
-	}
-	*tcp = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, 0);
-	return *tcp < 0 ? fail(error_of_socket(errno)) : 0;
+	close_quietly(*tcp);
+	*tcp = -1;
+	if (errno != EADDRNOTAVAIL && errno != ENETUNREACH && errno != EAFNOSUPPORT && errno != ENODEV)
+		return -1;
+	log_say_once(&said, "fallback=inet: this machine has not the address to listen on, there is vsock alone");
+	return 0;
 }
 
 /* So many ports that are free on vsock may be taken on TCP. */
@@ -181,6 +193,9 @@ static int listeners_make(int fd, const struct socket_state *state, struct mark 
 	const struct ip_addr wanted = mark->addr;
 	int made, tries = 0;
 
+	*tcp = -1;
+	if (beside_room(fd) < 0)
+		return -1;
 	do {
 		mark->addr = wanted;
 		made = listener_make(fd, state, mark, target);
@@ -190,7 +205,7 @@ static int listeners_make(int fd, const struct socket_state *state, struct mark 
 		}
 		if (made < 0 || inet_bind(fd, mark, again, tcp) == 0)
 			return made;
-		close_quietly(made);
+		listener_unmake(made, target_transport(target));
 	} while (errno == EADDRINUSE && wanted.port == 0 && ++tries < PORTS_TRIED);
 	return -1;
 }
@@ -238,12 +253,11 @@ static int bind_retargeted(int fd, const struct socket_state *state, const struc
 	/* A socket that is shared may have its list from before an exec. */
 	guarded = transport->greets || options->allow || tcp >= 0 || (mark.flags & MARK_REUSEPORT && guard_exists(fd));
 	hint_clear(fd);
-	hint_set(fd, HINT_LISTEN | (guarded ? HINT_GUARD : 0) |
-			     (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT) |
-			     (mark.flags & MARK_INET6 ? HINT_INET6 : 0) |
-			     (mark.flags & MARK_V6ONLY ? HINT_V6ONLY : 0) |
-			     (ip_addr_is_loopback(addr) ? HINT_LOOPBACK : 0));
-	return tcp < 0 ? 0 : beside_set(fd, tcp);
+	hint_set(fd, listener_hint(&mark) | (guarded ? HINT_GUARD : 0) |
+			     (state->hint & HINT_PENDING ? state->hint & HINT_INHERIT : HINT_INHERIT));
+	if (tcp >= 0)
+		beside_set(fd, tcp, !(state->hint & HINT_PENDING) || state->hint & HINT_SEARCH);
+	return 0;
 }
 
 /* An attempt to connect that failed leaves the port free, and the socket as new. */
@@ -352,18 +366,21 @@ static int listen_retarget(int fd, const struct socket_state *look)
 HOOK int listen(int fd, int backlog)
 {
 	struct socket_state state;
-	int saved = errno, asked = backlog, result;
+	int saved = errno, asked = backlog;
 
 	socket_look(fd, &state);
 	if (state.kind == KIND_TCP && !(state.hint & HINT_BOUND) && listen_retarget(fd, &state) < 0)
 		return -1;
 	if (strict_may_be() && strict_listen(fd) < 0)
 		return -1;
+	if (state.kind == KIND_OURS && !state.hint) /* it came by exec */
+		beside_learn(fd, &state.mark);
 	errno = saved;
 	if (hint_get(fd) & HINT_LISTEN || state.kind == KIND_OURS)
 		backlog = INT32_MAX;
 	else if (state.kind == KIND_TCP && state.hint & (HINT_PENDING | HINT_SHUT))
 		hint_clear(fd); /* a TCP listener: not to be retargeted any more */
-	result = REAL(listen)(fd, backlog);
-	return result == 0 && beside_get(fd) >= 0 ? beside_listen(fd, asked) : result;
+	if (beside_get(fd) >= 0 && beside_listen(fd, asked) < 0)
+		return -1;
+	return REAL(listen)(fd, backlog);
 }

@@ -5,15 +5,29 @@
 #include "preload/hooks.h"
 #include "preload/real.h"
 #include "preload/remember.h"
+#include "preload/socket.h"
 #include "preload/udp.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 
-HOOK int close(int fd)
+static __attribute__((noinline)) int close_beside(int fd)
 {
 	hint_clear(fd);
+	/* A program that closes whatever there may be. */
+	return beside_is_own(fd) ? fail(EBADF) : REAL(close)(fd);
+}
+
+HOOK int close(int fd)
+{
+	unsigned hint;
+
+	if (__builtin_expect(beside_any(), 0))
+		return close_beside(fd);
+	hint = hint_get(fd);
+	if (hint)
+		hint_change(fd, hint, 0);
 	return REAL(close)(fd);
 }
 
@@ -51,16 +65,31 @@ HOOK FILE *freopen64(const char *restrict path, const char *restrict mode, FILE 
 HOOK void closefrom(int low)
 {
 	hint_clear_range(low < 0 ? 0 : (unsigned)low, INT_MAX);
-	REAL(closefrom)(low);
+	if (!beside_any() || beside_close_range(low < 0 ? 0 : (unsigned)low, UINT_MAX, 0) < 0)
+		REAL(closefrom)(low);
+}
+
+static int range_cloexec(unsigned first, unsigned last)
+{
+	unsigned top = __atomic_load_n(&hint_top, __ATOMIC_RELAXED);
+	int result = REAL(close_range)(first, last, CLOSE_RANGE_CLOEXEC);
+
+	for (unsigned fd = first; result == 0 && fd <= last && fd < top; fd++) {
+		hint_add((int)fd, HINT_PENDING, HINT_FLAGS);
+		beside_cloexec((int)fd);
+	}
+	return result;
 }
 
 HOOK int close_range(unsigned first, unsigned last, int flags)
 {
+	if (flags == CLOSE_RANGE_CLOEXEC)
+		return range_cloexec(first, last);
 	if (!flags)
 		hint_clear_range(first, last);
-	else /* CLOSE_RANGE_CLOEXEC changes flags, CLOSE_RANGE_UNSHARE whose numbers they are */
+	else /* CLOSE_RANGE_UNSHARE changes whose numbers they are */
 		hint_clear_range(0, INT_MAX);
-	return REAL(close_range)(first, last, flags);
+	return beside_any() ? beside_close_range(first, last, flags) : REAL(close_range)(first, last, flags);
 }
 
 /* Two numbers are one socket now, and what is done through one would not be seen in the hint of the other: from here
@@ -120,13 +149,12 @@ static inline __attribute__((always_inline)) int controlled(int fd, int command,
 	case F_DUPFD_CLOEXEC:
 		return duplicated(fd, result);
 	case F_SETFD:
-		if (beside_get(fd) >= 0)
-			beside_cloexec(fd);
-		/* fall through */
 	case F_SETFL:
 	case F_SETOWN:
 	case F_SETOWN_EX:
 	case F_SETSIG:
+		if (result >= 0 && beside_get(fd) >= 0)
+			beside_control(fd, command);
 		if (hint_get(fd) & HINT_PENDING)
 			hint_add(fd, HINT_PENDING, HINT_FLAGS);
 		return result;

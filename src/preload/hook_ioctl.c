@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ioctl, isatty: FIONBIO on a pending socket, and questions that other sockets than TCP cannot answer. */
+#include "preload/beside.h"
 #include "preload/decide.h"
 #include "preload/hooks.h"
 #include "preload/real.h"
@@ -144,12 +145,15 @@ HOOK int ioctl(int fd, unsigned long request, ...)
 	va_end(list);
 	result = REAL(ioctl)(fd, request, argument);
 	switch (request) {
+	case FIOCLEX:
+	case FIONCLEX:
+		if (result == 0 && beside_get(fd) >= 0)
+			beside_cloexec(fd);
+		/* fall through */
 	case FIONBIO:
 	case FIOASYNC:
 	case FIOSETOWN:
 	case SIOCSPGRP:
-	case FIOCLEX:
-	case FIONCLEX:
 		hint_add(fd, HINT_PENDING, HINT_FLAGS);
 		return result;
 	case TCGETS:

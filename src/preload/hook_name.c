@@ -113,9 +113,11 @@ static __attribute__((noinline)) int name_answer(int fd, bool peer, struct socka
 
 static __attribute__((noinline)) int own_name_answer(int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
 {
+	struct mark mark;
+
 	/* A listener that a program was executed with. */
-	if (!hint_get(fd) && option_int(fd, SOL_SOCKET, SO_ACCEPTCONN) && mark_exists(fd, socket_domain(fd)))
-		beside_learn(fd);
+	if (!hint_get(fd) && option_int(fd, SOL_SOCKET, SO_ACCEPTCONN) && name_mark(fd, &mark))
+		beside_learn(fd, &mark);
 	return name_answer(fd, false, addr, len, room);
 }
 

@@ -17,6 +17,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#define SO_RCVTIMEO_NEW_ 66 /* not in every libc */
+
 static bool is_ip_level(int level)
 {
 	return level == IPPROTO_TCP || level == IPPROTO_IP || level == IPPROTO_IPV6;
@@ -240,7 +242,10 @@ static __attribute__((noinline)) int option_get(int fd, int level, int option, v
 HOOK int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
 {
 	__typeof__(getsockopt) *real = REAL_BOUND(getsockopt);
+	int tcp = beside_get(fd);
 
+	if (tcp >= 0 && level == SOL_SOCKET && (option == SO_RCVTIMEO || option == SO_RCVTIMEO_NEW_))
+		fd = tcp; /* accept changes that of fd */
 	return real && option_is_native(level, option) ? real(fd, level, option, value, size)
 						 : option_get(fd, level, option, value, size);
 }

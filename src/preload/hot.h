@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include "preload/hooks.h"
+#include "preload/internal.h"
 
 /*
  * A slot points at first to a function that looks for libc's, then to libc's, and after hot_udp() to one that knows of
@@ -55,7 +56,7 @@ struct hot_calls {
 #undef CALL
 };
 
-extern struct hot_calls hot_calls;
+extern struct hot_calls hot_calls INTERNAL;
 
 /* The function that a call goes to now. */
 #define HOT(name) __atomic_load_n(&hot_calls.name, __ATOMIC_RELAXED)

@@ -5,6 +5,7 @@
 
 #include "ip2vsock/rule.h"
 #include "ip2vsock/transport.h"
+#include "preload/internal.h"
 
 enum log_level { LOG_OFF, LOG_ERROR, LOG_INFO, LOG_DEBUG };
 
@@ -25,7 +26,7 @@ struct settings {
 	uint32_t cid;			   /* IP2VSOCK_CID; VMADDR_CID_ANY when not given */
 };
 
-extern const struct settings *settings_now; /* NULL until loaded */
+extern const struct settings *settings_now INTERNAL; /* NULL until loaded */
 const struct settings *settings_load(void);
 
 /* The settings; loaded by the first call that needs them. Never NULL, never changes after. */

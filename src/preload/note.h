@@ -14,7 +14,7 @@ enum note_fact {
 	NOTE_PEER = 1,	 /* struct peer_kept */
 	NOTE_SCOPE = 2,	 /* uint32_t, sin6_scope_id of the address above */
 	NOTE_ERROR = 4,	 /* int, of an attempt that failed and was not told yet */
-	NOTE_BESIDE = 5, /* which descriptor is the TCP listener beside this one (beside.c) */
+	NOTE_BESIDE = 5, /* int32_t[], which descriptors may be the TCP listener beside this one (beside.c) */
 	NOTE_ALLOW = 8,	 /* struct cid_range[], in the order of the list, in this and the next facts */
 	NOTE_SOURCE = 3, /* uint16_t, the port that a client of a unix target was bound to */
 };

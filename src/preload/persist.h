@@ -4,6 +4,7 @@
 #define IP2VSOCK_PERSIST_H
 
 #include "preload/attempt.h"
+#include "preload/internal.h"
 
 #include <stdint.h>
 
@@ -25,7 +26,7 @@ int persist_begin(const struct attempt *attempt, const struct target *target, co
 /* Counts that the network is used instead, because of this errno, and says so once for each rule. */
 void fallback_say(const struct target *target, const struct ip_addr *addr, int error);
 
-extern unsigned persist_live; /* attempts that are looked after */
+extern unsigned persist_live INTERNAL; /* attempts that are looked after */
 
 void persist_drive_now(void);
 /* Does what is due. errno is preserved. */
@@ -33,6 +34,16 @@ static inline void persist_drive(void)
 {
 	if (__builtin_expect(__atomic_load_n(&persist_live, __ATOMIC_ACQUIRE) != 0, 0))
 		persist_drive_now();
+}
+
+/*
+ * A call that moves bytes is about to be made on fd: the tries of an attempt go on by it as well, and a blocking one waits for the
+ * end. False with errno when there is nothing to be moved: the attempt has failed, a signal, the time limit.
+ */
+bool persist_touch_now(int fd, int flags);
+static inline bool persist_touch(int fd, int flags)
+{
+	return __builtin_expect(__atomic_load_n(&persist_live, __ATOMIC_ACQUIRE) == 0, 1) || persist_touch_now(fd, flags);
 }
 
 /* The moment, in ms of now_ms(), when something will be due; at most `until`. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "preload/hooks.h"
+#include "preload/internal.h"
 
 struct real_calls {
 #define CALL(name) __typeof__(name) *name;
@@ -23,7 +24,7 @@ struct real_calls {
 #undef CALL
 };
 
-extern struct real_calls real_calls;
+extern struct real_calls real_calls INTERNAL;
 
 enum real_index {
 #define CALL(name) REAL_##name,

@@ -139,18 +139,14 @@ int epoll_notes_of(int fd, struct epoll_note *out, int most)
 
 void hint_change(int fd, unsigned before, unsigned after)
 {
-	if (before & HINT_DGRAM && !udp_drop(fd))
+	if ((before & HINT_DGRAM && !udp_drop(fd)) || (beside_any() && !beside_closed(fd)))
 		return;
 	if (before & HINT_EPOLL)
 		notes_drop(fd);
 	if (before & HINT_OPTIONS)
 		chosen_drop(fd);
-	if (before & HINT_PERSIST && !(before & HINT_PENDING)) {
-		if (before & HINT_LISTEN)
-			beside_closed(fd);
-		else
-			persist_closed(fd);
-	}
+	if (before & HINT_PERSIST && !(before & (HINT_PENDING | HINT_LISTEN)))
+		persist_closed(fd);
 	__atomic_store_n(&remembered_now()->hints[fd], (uint16_t)after, __ATOMIC_RELAXED);
 }
 

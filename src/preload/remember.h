@@ -3,6 +3,8 @@
 #ifndef IP2VSOCK_REMEMBER_H
 #define IP2VSOCK_REMEMBER_H
 
+#include "preload/internal.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -60,8 +62,9 @@ struct remembered {
 	char scratch[SCRATCH_SIZE]; /* bytes nobody reads */
 };
 
-extern struct remembered *remembered; /* NULL until mapped */
-extern unsigned hint_top;	      /* one more than the highest number that ever had a hint */
+extern struct remembered *remembered INTERNAL; /* NULL until mapped */
+extern struct beside_table *beside_table INTERNAL; /* of beside.h */
+extern unsigned hint_top INTERNAL;	      /* one more than the highest number that ever had a hint */
 
 /* As it is now. Another thread may map it at any time, hence an atomic read each time. */
 static inline struct remembered *remembered_now(void)
@@ -95,6 +98,13 @@ void hint_set(int fd, unsigned hint);
 /* For a number with a hint, `before`, which is not 0: forgets what else is known of it. */
 void hint_change(int fd, unsigned before, unsigned after);
 
+/* Some listener has a TCP listener beside it (beside.h). */
+static inline bool beside_any(void)
+{
+	return __atomic_load_n(&beside_table, __ATOMIC_ACQUIRE);
+}
+bool beside_closed(int fd);
+
 /* Forgets fd. */
 static inline void hint_clear(int fd)
 {
@@ -102,6 +112,8 @@ static inline void hint_clear(int fd)
 
 	if (hint)
 		hint_change(fd, hint, 0);
+	else if (__builtin_expect(beside_any(), 0))
+		beside_closed(fd);
 }
 
 void hint_clear_range(unsigned first, unsigned last);

@@ -2,6 +2,7 @@
 /* The way back from a retargeted socket. */
 #include "preload/restore.h"
 #include "preload/attempt.h"
+#include "preload/beside.h"
 #include "preload/end.h"
 #include "preload/real.h"
 #include "preload/remember.h"
@@ -50,9 +51,12 @@ static __attribute__((noinline)) int inet_rebind(int fd, const struct ip_addr *s
 
 int inet_make(int fd, const struct socket_state *state, bool any_port)
 {
-	int made = socket_make(fd, state->hint, state->family, SOCK_STREAM), on = 1;
+	int made = beside_back(fd), on = 1;
 	struct ip_addr source;
 
+	if (made >= 0)
+		return made;
+	made = socket_make(fd, state->hint, state->family, SOCK_STREAM);
 	if (made < 0)
 		return fail(error_of_socket(errno));
 	if (state->mark.flags & MARK_V6ONLY)

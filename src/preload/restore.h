@@ -7,7 +7,7 @@
 
 /*
  * A new TCP socket with what fd, a socket of ours, has of options and flags, and bound where the program had bound
- * fd. When that cannot be had it is bound to another port of that address (any_port), or not at all. -1 with
+ * fd; that may be one that was beside it all the time. When it cannot be had it is bound to another port of that address (any_port), or not at all. -1 with
  * errno as connect(2) may give it.
  */
 int inet_make(int fd, const struct socket_state *state, bool any_port);

@@ -16,7 +16,7 @@ void close_quietly(int fd)
 	errno = saved;
 }
 
-static void owner_copy(int from, int to)
+void owner_copy(int from, int to)
 {
 	struct f_owner_ex owner = {0};
 	int signal = REAL(fcntl)(from, F_GETSIG);
@@ -59,6 +59,8 @@ static int replace(int made, int fd, bool cloexec)
 	do
 		result = REAL(dup3)(made, fd, cloexec ? O_CLOEXEC : 0);
 	while (result < 0 && (errno == EBUSY || errno == EINTR));
+	if (result >= 0 && beside_any())
+		beside_closed(fd);
 	return result;
 }
 

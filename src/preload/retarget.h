@@ -24,6 +24,9 @@ int socket_install_but(int fd, unsigned hint, int made, int except);
 /* The same for a socket that nothing is remembered of, and that threads may sleep on in poll(2): they look again. */
 int socket_install_waking(int fd, int made);
 
+/* Who gets the signals of `from`, and which, is told to `to` as well (F_SETOWN, F_SETSIG in fcntl(2)). */
+void owner_copy(int from, int to);
+
 /* Closes a descriptor of our own; errno is preserved. */
 void close_quietly(int fd);
 

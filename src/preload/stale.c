@@ -110,6 +110,18 @@ static int bind_there(int fd, const struct sockaddr_storage *sa, socklen_t len)
 	}
 }
 
+void bind_undo(int fd)
+{
+	struct sockaddr_storage sa = {.ss_family = AF_UNSPEC}; /* longer than any path, which need not have an end */
+	const char *path = unix_name(&sa);
+	socklen_t len = sizeof sa;
+	int saved = errno;
+
+	if (REAL(getsockname)(fd, (struct sockaddr *)&sa, &len) == 0 && *path == '/')
+		unlink(path);
+	errno = saved;
+}
+
 int bind_replacing(int fd, const struct sockaddr_storage *sa, socklen_t len)
 {
 	const char *path = unix_name(sa);

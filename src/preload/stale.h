@@ -13,4 +13,7 @@
  */
 int bind_replacing(int fd, const struct sockaddr_storage *sa, socklen_t len);
 
+/* Takes away the name of a socket that was bound so just now, and is not to be used. errno is preserved. */
+void bind_undo(int fd);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a TCP connection would say of itself, for one that is none. */
 #include "preload/tcp_info.h"
+#include "preload/beside.h"
 #include "preload/real.h"
 #include "preload/socket.h"
 
@@ -59,7 +60,7 @@ static void connection_fill(struct tcp_info *info)
 void tcp_info_correct(int fd, const struct mark *mark, void *out, socklen_t size)
 {
 	struct tcp_info info;
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	struct pollfd poll_fds[] = {{.fd = fd, .events = POLLIN}, {.fd = beside_listening(fd), .events = POLLIN}};
 
 	if (size > sizeof info)
 		size = sizeof info;
@@ -67,7 +68,7 @@ void tcp_info_correct(int fd, const struct mark *mark, void *out, socklen_t size
 	info.tcpi_state = state_of(fd, mark);
 	if (info.tcpi_state == TCP_LISTEN) {
 		/* The backlog and its limit; of the first only that it is not empty is known. */
-		info.tcpi_unacked = REAL(poll)(&poll_fd, 1, 0) > 0;
+		info.tcpi_unacked = REAL(poll)(poll_fds, 2, 0) > 0;
 		info.tcpi_sacked = SOMAXCONN;
 	} else if (info.tcpi_state != TCP_CLOSE && info.tcpi_state != TCP_SYN_SENT) {
 		connection_fill(&info);

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "preload/decide.h"
+#include "preload/internal.h"
 
 /*
  * The program's descriptor stays the UDP socket that it is: it keeps its options, its flags, its readiness for
@@ -20,7 +21,7 @@ struct udp;
 struct udp_table;
 
 /* NULL until the first UDP socket of this process has a mapped address. */
-extern struct udp_table *udp_table;
+extern struct udp_table *udp_table INTERNAL;
 
 struct udp *udp_find(int fd);
 

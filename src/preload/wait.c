@@ -351,6 +351,8 @@ static int wait_result(struct wait *wait, struct pollfd *fds)
 		struct pollfd *fd = &wait->fds[one->at];
 
 		if (!one->udp) {
+			if (!wait->blind && wait->fds[wait->count + i].revents & POLLNVAL)
+				beside_lost(fd->fd);
 			if (wait->blind ? beside_has(fd->fd) : wait->fds[wait->count + i].revents & POLLIN)
 				fd->revents = (short)(fd->revents | asked_of(POLLIN, fd));
 		} else if (one->known || wait->blind || wait->fds[wait->count + i].revents)

@@ -57,7 +57,7 @@ for file in cases compared identical documented; do
 done
 
 # Ten ports for every run, so that TIME_WAIT of one is not in the way of the next.
-port=10000
+port=${FIRST_PORT:-10000}
 next_port() {
 	port=$((port + 10))
 	[ "$port" -lt 32000 ] || port=10000

@@ -10,6 +10,8 @@
 #   ROADS      the roads to take besides plain TCP: realm, vsock (default realm)
 #   TEST_UNDER a command that the programs run under, such as valgrind (not on plain TCP)
 #   SCALE      how many times slower than a usual machine this one is (default 1, or 10 on the road vsock)
+#   CLIENTS    another target of 127.0.0.1 and ::1 on these roads
+#   LISTENERS  options of the rule for listeners there
 #   PATIENCE   how many seconds a program may take on a usual machine (default 120)
 
 set -u
@@ -195,13 +197,13 @@ wait_for() {
 # --- roads
 
 # 127.0.0.1 and ::1 go to this machine's CID, so does 10.0.0.3, to which there is no route; 127.0.0.2 is left alone.
-cat >"$map" <<'END'
+cat >"$map" <<END
 connect 127.0.0.2:*       inet
 listen  127.0.0.2:*       inet
-connect tcp 127.0.0.1:*   vsock local:*
-connect tcp [::1]:*       vsock local:*
+connect tcp 127.0.0.1:*   ${CLIENTS:-vsock local:*}
+connect tcp [::1]:*       ${CLIENTS:-vsock local:*}
 connect 10.0.0.3:*        vsock local:*
-listen  tcp *:*           vsock any:*
+listen  tcp *:*           vsock any:* ${LISTENERS-}
 END
 
 # Why this road cannot be taken; nothing when it can.
