@@ -2,6 +2,7 @@
 /* read, readv, write, writev: a datagram that connections carry is read and written by them, too. */
 #include "preload/hooks.h"
 #include "preload/hot.h"
+#include "preload/persist.h"
 #include "preload/real.h"
 #include "preload/udp.h"
 #include "preload/wait.h"
@@ -64,6 +65,8 @@ ssize_t hot_udp_read(int fd, void *data, size_t size)
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	struct udp *udp;
 
+	if (!persist_touch(fd, 0))
+		return -1;
 	if (!size || !wait_cares(fd))
 		return REAL(read)(fd, data, size);
 	if (!wait_received(fd, 0))
@@ -83,6 +86,8 @@ ssize_t hot_udp_readv(int fd, const struct iovec *parts, int count)
 	struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
 	struct udp *udp;
 
+	if (!persist_touch(fd, 0))
+		return -1;
 	if (!wait_cares(fd) || !parts_are_usual(parts, count))
 		return REAL(readv)(fd, parts, count);
 	if (!wait_received(fd, 0))
@@ -97,6 +102,8 @@ ssize_t hot_udp_write(int fd, const void *data, size_t size)
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	ssize_t sent;
 
+	if (!persist_touch(fd, 0))
+		return -1;
 	return udp_here(fd) && udp_send(fd, &message, 0, &sent) ? sent : REAL(write)(fd, data, size);
 }
 
@@ -105,6 +112,8 @@ ssize_t hot_udp_writev(int fd, const struct iovec *parts, int count)
 	struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
 	ssize_t sent;
 
+	if (!persist_touch(fd, 0))
+		return -1;
 	return udp_here(fd) && parts_are_usual(parts, count) && udp_send(fd, &message, 0, &sent)
 		       ? sent
 		       : REAL(writev)(fd, parts, count);
@@ -117,7 +126,7 @@ ssize_t hot_udp_recv(int fd, void *data, size_t size, int flags)
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	struct udp *udp;
 
-	if (!wait_received(fd, flags))
+	if (!persist_touch(fd, flags) || !wait_received(fd, flags))
 		return -1;
 	udp = udp_get(fd);
 	return udp ? udp_receive(udp, fd, &message, flags) : REAL(recv)(fd, data, size, flags);
@@ -129,5 +138,7 @@ ssize_t hot_udp_send(int fd, const void *data, size_t size, int flags)
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	ssize_t sent;
 
+	if (!persist_touch(fd, flags))
+		return -1;
 	return udp_get(fd) && udp_send(fd, &message, flags, &sent) ? sent : REAL(send)(fd, data, size, flags);
 }

@@ -493,6 +493,26 @@ void persist_drive_now(void)
 	errno = saved;
 }
 
+bool persist_touch_now(int fd, int flags)
+{
+	int saved = errno;
+
+	if (!(hint_settled(hint_get(fd)) & HINT_PERSIST))
+		return true;
+	persist_drive_now();
+	if (is_waiting(fd) && !(flags & MSG_DONTWAIT) && !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK)) {
+		enum attempt_end end = attempt_await(fd);
+
+		if (end != ATTEMPT_MADE) {
+			if (end == ATTEMPT_RUNNING && errno == EINPROGRESS)
+				errno = EAGAIN;
+			return false;
+		}
+	}
+	errno = saved;
+	return true;
+}
+
 /* --- who drives */
 
 int64_t persist_until(int64_t until)
