@@ -36,7 +36,7 @@ path=$directory/v.sock
 processes=
 # shellcheck disable=SC2086 # a list of words
 trap 'kill $processes 2>/dev/null; rm -rf "$directory"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT PIPE TERM
 
 # The last one started has said that it is ready, or has ended.
 ready() { # FILE

@@ -129,7 +129,7 @@ for road in $ROADS; do
 	[ "$road" = vsock ] || as_firecracker
 	made='1 made, 0 refused'
 	refused='0 made, 1 refused'
-	answers late=400 "after 0.4 s b'OK N\\n' open" "$made"
+	answers late=400 "late b'OK N\\n' open" "$made"
 	answers slowly=10 "b'OK N\\n' open" "$made"
 	answers banner=hello "b'OK N\\nhello' open" "$made"
 	answers 'say=OK five
@@ -140,7 +140,7 @@ for road in $ROADS; do
 	answers silent silent "$refused"
 	answers close "b'' closed" "$refused"
 	answers half "b'OK 10737' closed" "$refused"
-	answers leave=300 "after 0.3 s b'' closed" "$refused"
+	answers leave=300 "late b'' closed" "$refused"
 	answers drop dropped "$refused"
 	begins -m full
 	says connect full
