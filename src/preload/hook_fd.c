@@ -110,8 +110,9 @@ static int duplicated(int fd, int copy)
 	}
 	if (hint_get(fd) & HINT_PENDING)
 		hint_clear(fd);
-	else if (!(hint_get(fd) & HINT_FOREIGN) && !guarded) { /* a child of vfork does it in its parent's memory */
-		hint_set(copy, hint_get(fd));
+	else if (!(hint_get(fd) & HINT_FOREIGN)) { /* a child of vfork does it in its parent's memory */
+		if (!guarded)
+			hint_set(copy, hint_get(fd));
 		if (beside_get(fd) >= 0)
 			beside_share(fd, copy);
 	}
