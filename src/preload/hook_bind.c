@@ -142,6 +142,11 @@ static int listener_make(int fd, const struct socket_state *state, struct mark *
 		result = mark_made(made, target, mark, &to);
 	else if (errno == EADDRINUSE) {
 		result = bind_beside(&made, transport, &to, mark);
+		/* Another thread may have bound the one that is to be shared, and not marked it yet. */
+		for (int i = 0; result < 0 && errno == EADDRINUSE && mark->flags & MARK_REUSEPORT && i < 5; i++) {
+			REAL(poll)(NULL, 0, 1);
+			result = bind_beside(&made, transport, &to, mark);
+		}
 		if (result == 0)
 			result = mark_made(made, target, mark, &to);
 	}
