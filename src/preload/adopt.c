@@ -210,6 +210,12 @@ static __attribute__((noinline)) bool is_named(int fd)
 	return named_transport(fd, &at);
 }
 
+/* Other sockets are not asked for their names: a sandbox may forbid that. */
+static bool is_likely(int fd)
+{
+	return fd <= STDERR_FILENO || settings()->listen_fds || option_int(fd, SOL_SOCKET, SO_ACCEPTCONN);
+}
+
 /*
  * Several threads may do this at once: whoever comes second finds the marks. A program that was handed descriptors may have
  * copied them, and closed the first ones, before it looked at any; then fd itself is one.
@@ -218,7 +224,7 @@ bool adopt(int fd)
 {
 	const struct settings *now = settings();
 	int saved = errno, last;
-	bool may = !now->disabled && !now->failed && (adopt_is_due() || is_named(fd));
+	bool may = !now->disabled && !now->failed && (adopt_is_due() || (is_likely(fd) && is_named(fd)));
 
 	if (may) {
 		last = last_handed();
