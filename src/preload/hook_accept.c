@@ -279,13 +279,14 @@ static int finish(int listener, unsigned before, int fd, struct sockaddr *addr, 
 /* When the call that began then ends by itself, as a moment of wait.h: WAIT_NOT for one that does not wait. */
 static int64_t accept_until(int listener, int64_t began)
 {
+	int tcp = beside_listening(listener); /* has the program's limit, where the other has one of ours */
 	struct timeval limit = {0};
 	socklen_t size = sizeof limit;
 	int64_t until;
 
 	if (REAL(fcntl)(listener, F_GETFL) & O_NONBLOCK)
 		return WAIT_NOT;
-	REAL(getsockopt)(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, &size);
+	REAL(getsockopt)(tcp < 0 ? listener : tcp, SOL_SOCKET, SO_RCVTIMEO, &limit, &size);
 	if (!limit.tv_sec && !limit.tv_usec)
 		return WAIT_FOREVER;
 	until = wait_until(&(struct timespec){limit.tv_sec, limit.tv_usec * 1000});
@@ -298,13 +299,13 @@ static int64_t accept_until(int listener, int64_t began)
  */
 static bool accept_waits(int listener, int64_t until)
 {
-	struct pollfd poll_fd = {.fd = listener, .events = POLLIN};
+	struct pollfd fds[] = {{.fd = listener, .events = POLLIN}, {.fd = beside_listening(listener), .events = POLLIN}};
 	struct timespec left = wait_left(until);
 	int ready;
 
-	if (until == WAIT_NOT || until == WAIT_FOREVER || beside_listening(listener) >= 0)
+	if (until == WAIT_NOT || until == WAIT_FOREVER)
 		return true;
-	ready = wait_is_over(until) ? 0 : REAL(ppoll)(&poll_fd, 1, &left, NULL);
+	ready = wait_is_over(until) ? 0 : REAL(ppoll)(fds, 2, &left, NULL);
 	if (ready == 0)
 		errno = EAGAIN;
 	return ready > 0;

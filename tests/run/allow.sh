@@ -135,6 +135,25 @@ still unbound: yes' "where there is no room for the list nobody listens"
 	is "$(unnamed)" "b''" "who does not say which CID he is, is not on any list"
 	ok "and the server goes on" called 9 'served 1, closed 0, other 0'
 	server_end "$server"
+
+	# With TCP beside it.
+	rules "allow=$list fallback=inet" >realm.map
+	for case in blocking rooms nonblocking time-limit time-limit-without-waiting interrupted restarted loop-by-poll \
+		loop-by-select loop-by-epoll-level loop-by-epoll-edge prefork; do
+		next_port
+		wanted=$(over plain "$programs/guarded" $case 127.0.0.1 $port 5 2>&1)
+		next_port
+		is "$(guarded realm guarded $case 127.0.0.1)" "$wanted" "guarded $case, with TCP beside it"
+	done
+	next_port
+	IP2VSOCK_CID=3 "$IP2VSOCK" -u "$realm" -f "$work/realm.map" -- "$programs/callers" serve 127.0.0.1 $port 2 >/dev/null 2>&1 &
+	server=$!
+	servers="$servers $server"
+	ok "a server with TCP beside its list" wait_for 20 called 5 'served 1, closed 0, other 0'
+	is "$(over plain "$programs/callers" 127.0.0.1 $port 10 hello hello)" 'served 10, closed 0, other 0' \
+		"who comes by the network has no CID, and is served"
+	ok "a stranger is not" called 6 'served 0, closed 1, other 0'
+	server_end "$server"
 }
 
 called() { # CID OUTCOME
