@@ -42,6 +42,11 @@ refusals() {
 	grep -c 'is not allowed, closed$' "$server_name.log"
 }
 
+# What --stats says of it, of all processes of the server together.
+denied() {
+	"$IP2VSOCK" --stats "$server" 2>&1 | awk '/listen .* allow=/ { n += $4 } END { print n + 0 }'
+}
+
 # The processes of a server.
 pids() {
 	echo "$server"
@@ -73,6 +78,7 @@ descriptors() {
 # All at once: what the clients of each CID are told.
 mixed() {
 	mixed_before=$(refusals)
+	mixed_denied=$(denied)
 	for cid in $cids; do
 		client "$cid" "$clients" >"told.$cid" &
 		eval "mixed_$cid=\$!"
@@ -91,6 +97,7 @@ mixed() {
 	done >wanted
 	is "$(cat told)" "$(cat wanted)" "$server_name: $((10 * clients)) clients at once, half of them on the list"
 	is $(($(refusals) - mixed_before)) $((5 * clients)) "$server_name: one line for each who is not"
+	is $(($(denied) - mixed_denied)) $((5 * clients)) "$server_name: and they are counted"
 }
 
 # Only strangers come, one after the other, each when the last one is gone; and then nobody.
