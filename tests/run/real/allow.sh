@@ -127,6 +127,16 @@ quiet() { # WAITS: of the server for one stranger
 port=8020
 question='GET / HTTP/1.0\r\n\r\n'
 answer='it works'
+# It writes a line when it has answered.
+logged() { # NAME LINES
+	wait_for 10 logs "$1" "$2"
+	grep -c . "$1.access"
+}
+
+logs() {
+	[ "$(grep -c . "$1.access")" = "$2" ]
+}
+
 nginx_is_tested() { # NAME LISTEN EVENTS
 	mkdir -p site tmp
 	cat >"$1.conf" <<-END
@@ -147,9 +157,9 @@ nginx_is_tested() { # NAME LISTEN EVENTS
 		}
 	END
 	start_server "$1" nginx -c "$work/$1.conf" -p "$work" -e stderr
-	before=$(grep -c . "$1.access")
+	is "$(logged "$1" 1)" 1 "$1: its log has the first"
 	mixed
-	is $(($(grep -c . "$1.access") - before)) $((5 * clients)) "$1: its log has those who are on the list"
+	is "$(logged "$1" $((5 * clients + 1)))" $((5 * clients + 1)) "$1: and those who are on the list"
 	is "$(awk '{ print $1 }' "$1.access" | sort -u | tr '\n' ' ')" '127.0.0.1 198.18.0.12 198.18.0.5 198.18.0.7 198.18.0.8 198.18.0.9 ' \
 		"$1: by the addresses of their CIDs"
 	# Both workers may wake for one.
