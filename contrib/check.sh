@@ -136,6 +136,15 @@ part()
 	report "$name" "$verdict" "$log" $(($(date +%s) - start))
 }
 
+# LOG: each failure once, and what its test says of it (in automake's log it stands a second time).
+what_failed()
+{
+	awk '/^not ok/ { sub(/^not ok [0-9]+/, "not ok"); show = !seen[$0]++; of = 0; if (show) print; next }
+		/^#  / { if (show && of++ < 20) print; next }
+		{ show = 0 }
+		/error:|^ERROR:|WARNING: ThreadSanitizer|runtime error/ && !seen[$0]++ { print FNR ": " $0 }' "$1"
+}
+
 # report NAME VERDICT LOG SECONDS: one line, and what the log counts.
 report()
 {
@@ -150,7 +159,7 @@ report()
 		passed=$((passed + 1))
 	elif [ "$2" != ok ]; then
 		[ "$6" -gt 0 ] || failed=$((failed + 1))
-		grep -nE '^not ok|^FAIL|error:|ERROR:|WARNING: ThreadSanitizer|runtime error' "$3" | head -n 40
+		what_failed "$3" | head -n 150
 		tail -n 25 "$3" | sed 's/^/    /'
 	fi
 	grep -E '^ok .*# (SKIP|skip)' "$3" | sed 's/^/    skipped: /'

@@ -185,8 +185,8 @@ static void adopt_unmarked(int fd)
 		log_say_once(&said, "a socket that was handed over cannot be marked, and stays what it is");
 	if (result < 0 || adopted.listens || is_allowed(fd, &adopted, &cid))
 		return;
-	REAL(shutdown)(fd, SHUT_RDWR); /* it is at its end, for both */
 	guard_refused(fd, &adopted.mark, RULE_TCP, cid);
+	REAL(shutdown)(fd, SHUT_RDWR); /* it is at its end, for both */
 }
 
 static void adopt_one(int fd)
@@ -213,7 +213,7 @@ static __attribute__((noinline)) bool is_named(int fd)
 /* Other sockets are not asked for their names: a sandbox may forbid that. */
 static bool is_likely(int fd)
 {
-	return fd <= STDERR_FILENO || settings()->listen_fds || option_int(fd, SOL_SOCKET, SO_ACCEPTCONN);
+	return fd < LISTEN_FDS_START || settings()->listen_fds || option_int(fd, SOL_SOCKET, SO_ACCEPTCONN);
 }
 
 /*

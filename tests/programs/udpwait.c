@@ -207,12 +207,12 @@ static void poll_of_all(void)
 	open_ends();
 	put_there(client, server, "x");
 	take(server);
-	child = put_later(here(0));
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		die("setrlimit");
 	for (unsigned i = 0; i < N_ELEMENTS(fds); i++)
 		fds[i] = (struct pollfd){.fd = server, .events = POLLIN};
 	say_poll("nothing", fds, N_ELEMENTS(fds), 0);
+	child = put_later(here(0));
 	say_poll("all", fds, N_ELEMENTS(fds), -1);
 	wait_child(child);
 }

@@ -242,6 +242,10 @@ done
 
 # --- who may connect
 
+refusals_are() { # NUMBER LOG
+	[ "$(grep -c 'CID 1 is not allowed, closed$' "$2")" = "$1" ]
+}
+
 for road in $ROADS; do
 	closed "$road" && continue
 	for options in '' '-a --inetd'; do
@@ -255,7 +259,7 @@ for road in $ROADS; do
 		next_port
 		is "$(told $case "$road" '' 127.0.0.1 wrapper "$options" | grep -c 'echo: hello')" 0 \
 			"who is not is closed ($case, over $road)"
-		is "$(grep -c 'CID 1 is not allowed, closed$' "told.$port")" 3 "and that is said each time"
+		ok "and that is said each time" wait_for 10 refusals_are 3 "told.$port"
 	done
 done
 

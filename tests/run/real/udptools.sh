@@ -68,16 +68,15 @@ relayed() {
 
 netcat() {
 	mkfifo speak
-	# Without a shell in between, the process is the one to be ended.
-	over "$road" nc -u -l -p 9105 <speak >listen.got 2>listen.err &
+	(exec_over "$road" nc -u -l -p 9105) <speak >listen.got 2>listen.err &
 	listener=$!
+	servers="$servers $listener"
 	exec 9>speak
 	mkfifo ask
-	over "$road" nc -u "$host" 9105 <ask >asker.got 2>asker.err &
-	asker=$!
-	exec 8>ask
-	# What is sent before the listener is there is lost.
-	ok "nc -l hears over $road" wait_for 60 netcat_hears
+	exec 8<>ask
+	netcat_asks
+	wait_for 60 netcat_hears
+	ok "nc -l hears over $road" grep -q hello listen.got
 	no_udp "nc over $road" 9105
 	echo answer >&9
 	ok "nc hears an answer over $road" wait_for 20 grep -q '^answer$' asker.got
@@ -85,13 +84,21 @@ netcat() {
 	echo >&8
 	ok "and goes on over $road" wait_for 20 grep -q "^$(cat word)$" listen.got
 	exec 8>&- 9>&-
-	kill "$asker" "$listener"
-	wait "$asker" "$listener" 2>/dev/null
+	server_end "$asker"
+	server_end "$listener"
 	is "$(cat listen.err asker.err)" '' "nc has nothing to complain of over $road"
 	rm -f speak ask listen.got asker.got
 }
 
+netcat_asks() {
+	(exec_over "$road" nc -u "$host" 9105) <ask >asker.got 2>asker.err 8>&- 9>&- &
+	asker=$!
+	servers="$servers $asker"
+}
+
+# What is sent before the listener is there is lost, and whoever sent it ends when he is told so.
 netcat_hears() {
+	process_runs "$asker" || netcat_asks
 	echo hello >&8
 	grep -q hello listen.got
 }
