@@ -140,6 +140,7 @@ part()
 what_failed()
 {
 	awk '/^not ok/ { sub(/^not ok [0-9]+/, "not ok"); show = !seen[$0]++; of = 0; if (show) print; next }
+		/^FAIL/ { next }
 		/^#  / { if (show && of++ < 20) print; next }
 		{ show = 0 }
 		/error:|^ERROR:|WARNING: ThreadSanitizer|runtime error/ && !seen[$0]++ { print FNR ": " $0 }' "$1"

@@ -23,12 +23,18 @@ UNUSED static char **self_argv(const char *name)
 	return argv;
 }
 
+/* dup2(2), which leaves a descriptor close-on-exec that has this number already. */
+UNUSED static int hand_over(int fd)
+{
+	return fd == PASSED_FD ? fcntl(fd, F_SETFD, 0) : dup2(fd, PASSED_FD);
+}
+
 UNUSED static pid_t start_self_with(const char *name, int fd, char **environment)
 {
 	const pid_t child = start_child();
 
 	if (child == 0) {
-		if (fd >= 0 && dup2(fd, PASSED_FD) < 0)
+		if (fd >= 0 && hand_over(fd) < 0)
 			_exit(98);
 		execve("/proc/self/exe", self_argv(name), environment);
 		_exit(97);

@@ -94,7 +94,7 @@ static pid_t visitor_start(bool friendly, const char *how, unsigned count, int f
 	setenv("VISITOR", what, 1);
 	setenv("IP2VSOCK_CID", cid_of(friendly), 1);
 	if (fd >= 0)
-		dup2(fd, PASSED_FD);
+		hand_over(fd);
 	execv(here_argv[0], self_argv("visitor")); /* not /proc/self/exe, which is valgrind under valgrind */
 	_exit(97);
 }

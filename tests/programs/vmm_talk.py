@@ -231,14 +231,16 @@ def pour(connection, seed):
     for _ in range(SIZE // len(block)):
         connection.sendall(block)
         total.update(block)
-    connection.shutdown(socket.SHUT_WR)
     return total.hexdigest()
 
 
 def drain(connection, pause):
+    """So many bytes: there are monitors where an end of one direction is the end of both."""
     total = hashlib.sha256()
-    while data := connection.recv(1 << 18):
+    left = SIZE
+    while left and (data := connection.recv(min(left, 1 << 18))):
         total.update(data)
+        left -= len(data)
         if pause:
             time.sleep(0.0001)
     return total.hexdigest()
