@@ -39,6 +39,15 @@ int config_text(struct rules *rules, struct arena *arena, const char *source, co
 /* The same for a file, through io->read. A file that cannot be read is one complaint. */
 int config_file(struct rules *rules, struct arena *arena, const char *path, const struct config_io *io);
 
+/*
+ * One target as a program names it that knows vsock itself (vsock_stream.h): "vsock 3:5432", "unix /run/fc/v.sock:22", with
+ * options behind it (timeout=, and for RULE_LISTEN allow=). One port; "*" for a vsock listener: port_low is then
+ * VMADDR_PORT_ANY. Fills target, cid, port_low, path and options of *out, which live as long as the arena. Returns the number
+ * of complaints, whose line is 1, or -1 with errno ENOMEM. io->read is not used.
+ */
+int config_target(struct arena *arena, enum rule_direction direction, const char *text, const struct config_io *io,
+		  struct rule *out);
+
 /* Room for config_rule_text(). */
 #define CONFIG_RULE_TEXT_SIZE 1536
 

@@ -57,6 +57,21 @@ const char *unix_name(const void *sa);
 /* The path in the name of a unix listener, "PATH" of "PATH_PORT": copied to out, of `size` bytes. False when it is no such name. */
 bool unix_name_path(const void *sa, socklen_t len, char *out, size_t size);
 
+/*
+ * What a monitor is told and what it answers. Firecracker ("Host-Initiated Connections" in docs/vsock.md) and Cloud
+ * Hypervisor (docs/vsock.md): who has connected sends "CONNECT PORT\n", and is answered "OK NUMBER\n" once the guest has
+ * accepted; where nobody listens in the guest the monitor closes. What follows the newline is the guest's.
+ */
+#define GREETING_SIZE 32 /* of any such line, of either side */
+size_t greeting_request(uint32_t port, char out[GREETING_SIZE]); /* returns its length */
+bool greeting_is_ok(const char *line, size_t have);		  /* its newline included */
+
+/*
+ * An error of connect(2) as TCP has it. AF_VSOCK on Linux 6.1 to 6.18: nobody listens is ECONNRESET, a CID without a
+ * transport ENODEV. AF_UNIX: nobody has the name is ECONNREFUSED, a full backlog EAGAIN on a non-blocking socket.
+ */
+int error_of_connect(int error);
+
 /* True for a name that may stand in a realm's addresses: 1 to REALM_NAME_MAX of [A-Za-z0-9._-]. */
 bool realm_name_valid(const char *name);
 

@@ -849,6 +849,54 @@ int config_text(struct rules *rules, struct arena *arena, const char *source, co
 	return sources_read(&parser);
 }
 
+/* What has a meaning only where there is a mapping. */
+static void target_check(struct parser *parser, const struct rule *rule)
+{
+	const struct rule_options *options = rule->options;
+	const char *wrong = NULL;
+
+	if (rule->target != TARGET_VSOCK && rule->target != TARGET_UNIX)
+		wrong = "this is no endpoint (vsock CID:PORT or unix PATH:PORT is expected)";
+	else if (rule->same_port && (rule->target == TARGET_UNIX || rule->direction == RULE_CONNECT))
+		wrong = "port \"*\" is none (a number is expected)";
+	else if (rule->port_low != rule->port_high)
+		wrong = "a range of ports is none (a number is expected)";
+	else if (options && (options->retry || options->fallback))
+		wrong = "options \"retry\" and \"fallback\" are for mappings only";
+	if (!wrong)
+		return;
+	text_str(&why_new(parser)->text, wrong);
+	complain(parser, parser->column);
+}
+
+int config_target(struct arena *arena, enum rule_direction direction, const char *text, const struct config_io *io,
+		  struct rule *out)
+{
+	struct source source = { .name = "endpoint", .text = text, .length = strlen(text) };
+	struct parser parser = { .arena = arena, .io = io, .source = &source, .line = 1, .column = 1 };
+	struct word word;
+
+	*out = (struct rule){ .direction = direction, .protocols = RULE_TCP, .pattern.port_high = UINT16_MAX };
+	scanner_init(&source.scan, text, source.length);
+	if (!statement_next(&source.scan)) {
+		text_str(&why_new(&parser)->text, "endpoint is missing (vsock CID:PORT or unix PATH:PORT)");
+		complain(&parser, 1);
+		return parser.complaints;
+	}
+	target_read(&parser, out, false);
+	if (!parser.faulty && !parser.nomem)
+		target_check(&parser, out);
+	if (!parser.faulty && !parser.nomem && statement_next(&source.scan) && word_take(&parser, &word))
+		complain_word(&parser, &word, "unexpected ", " (one endpoint is enough)");
+	if (parser.nomem) {
+		errno = ENOMEM;
+		return -1;
+	}
+	if (out->same_port)
+		out->port_low = out->port_high = VMADDR_PORT_ANY;
+	return parser.complaints;
+}
+
 int config_file(struct rules *rules, struct arena *arena, const char *path, const struct config_io *io)
 {
 	struct parser parser = { .rules = rules, .arena = arena, .io = io };

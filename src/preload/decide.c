@@ -107,26 +107,6 @@ bool decide(int fd, enum rule_direction direction, const struct ip_addr *addr,
 	return target->kind != TARGET_INET;
 }
 
-/*
- * AF_VSOCK on Linux 6.1 to 6.18: nobody listens is ECONNRESET, a CID without a transport ENODEV. AF_UNIX: nobody
- * has the name is ECONNREFUSED, a full backlog EAGAIN on a non-blocking socket.
- */
-int error_of_connect(int error)
-{
-	switch (error) {
-	case ECONNRESET:
-	case EAGAIN:
-	case EPROTOTYPE: /* somebody's socket of another type */
-		return ECONNREFUSED;
-	case ENODEV:
-		return EHOSTUNREACH;
-	case EPERM: /* a realm's listener of another security domain */
-		return EACCES;
-	default:
-		return error;
-	}
-}
-
 /* What connect(2) and bind(2) on TCP may say when there is no other socket to be had. */
 int error_of_socket(int error)
 {

@@ -43,8 +43,7 @@ unsigned listener_hint(const struct mark *mark);
 const struct transport *target_transport(const struct target *target);
 const char *target_name(const struct target *target);
 
-/* errno of a failed call on another transport, as TCP would give it (vsock-level facts in the .c). */
-int error_of_connect(int error);
+/* errno of a failed call on another transport, as TCP would give it; error_of_connect() is in transport.h. */
 int error_of_socket(int error);
 
 /* The address a peer is shown as, for a socket of `family`. */

@@ -9,21 +9,20 @@
 
 int greet_begin(int fd, uint32_t port, struct greeting *greeting)
 {
-	char line[32];
-	struct text text;
+	char line[GREETING_SIZE];
+	size_t size = greeting_request(port, line);
 
 	*greeting = (struct greeting){.asked = true};
-	text_init(&text, line, sizeof line);
-	text_str(&text, "CONNECT ");
-	text_uint(&text, port);
-	text_str(&text, "\n");
-	if (REAL(send)(fd, line, text.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)text.len)
+	if (REAL(send)(fd, line, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size)
 		return 0;
 	return ECONNREFUSED; /* it has closed already */
 }
 
 static int refused(const struct greeting *greeting)
 {
+#ifdef IP2VSOCK_PLAIN
+	(void)greeting;
+#else
 	char buf[192];
 	struct text text;
 
@@ -38,18 +37,8 @@ static int refused(const struct greeting *greeting)
 		}
 		log_write(LOG_INFO, &text);
 	}
+#endif
 	return ECONNREFUSED;
-}
-
-static bool is_ok(const struct greeting *greeting)
-{
-	unsigned at = 3;
-
-	if (greeting->have < 5 || memcmp(greeting->line, "OK ", 3) != 0)
-		return false;
-	while (greeting->line[at] >= '0' && greeting->line[at] <= '9')
-		at++;
-	return at > 3 && at == greeting->have - 1u;
 }
 
 int greet_go_on(int fd, struct greeting *greeting)
@@ -73,6 +62,6 @@ int greet_go_on(int fd, struct greeting *greeting)
 		return refused(greeting);
 	greeting->have = (uint8_t)(greeting->have + size);
 	if (end)
-		return is_ok(greeting) ? 0 : refused(greeting);
+		return greeting_is_ok(greeting->line, greeting->have) ? 0 : refused(greeting);
 	return greeting->have < sizeof greeting->line ? EAGAIN : refused(greeting);
 }

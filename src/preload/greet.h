@@ -3,18 +3,13 @@
 #ifndef IP2VSOCK_GREET_H
 #define IP2VSOCK_GREET_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "ip2vsock/transport.h"
 
-/*
- * Firecracker ("Host-Initiated Connections" in docs/vsock.md) and Cloud Hypervisor (docs/vsock.md): who has connected
- * sends "CONNECT PORT\n", and is answered "OK NUMBER\n" once the guest has accepted; where nobody listens in the guest the
- * monitor closes. What follows the newline is the guest's.
- */
+/* transport.h says what is said. */
 struct greeting {
 	bool asked;   /* the request is sent */
 	uint8_t have;
-	char line[32]; /* as much as has come of the answer */
+	char line[GREETING_SIZE]; /* as much as has come of the answer */
 };
 
 /* Sends the request. 0, or the errno of a connect that was refused. */

@@ -15,6 +15,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#ifdef IP2VSOCK_PLAIN /* the stream library, which hooks nothing and shares a few files */
+#define REAL(name) name
+#else
+
 #include "preload/hooks.h"
 #include "preload/internal.h"
 
@@ -91,4 +95,5 @@ bool real_beside(enum real_index one, enum real_index other);
 		: "i"(flags), "i"(offsetof(struct hot_calls, name)))
 #endif
 
+#endif
 #endif
