@@ -104,7 +104,7 @@ int vsock_stream_listen(struct vsock_stream *stream, uint32_t cid, uint32_t port
 /*
  * The same for the text of an endpoint; EINVAL when it is none, and the error text names the column. "unix PATH:PORT" is where a
  * guest's connections to the host's PORT arrive, the socket PATH_PORT; one that nobody listens at any more is replaced.
- * Options set here stay in force: allow=, timeout=, buffer=.
+ * Options set here stay in force: allow=, buffer=.
  */
 int vsock_stream_listen_at(struct vsock_stream *stream, const char *endpoint, int backlog);
 

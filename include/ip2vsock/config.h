@@ -41,7 +41,7 @@ int config_file(struct rules *rules, struct arena *arena, const char *path, cons
 
 /*
  * One target as a program names it that knows vsock itself (vsock_stream.h): "vsock 3:5432", "unix /run/fc/v.sock:22", with
- * options behind it (timeout=, and for RULE_LISTEN allow=). One port; "*" for a vsock listener: port_low is then
+ * options behind it (timeout= of RULE_CONNECT, allow= of RULE_LISTEN, buffer=). One port; "*" for a vsock listener: port_low is then
  * VMADDR_PORT_ANY. Fills target, cid, port_low, path and options of *out, which live as long as the arena. Returns the number
  * of complaints, whose line is 1, or -1 with errno ENOMEM. io->read is not used.
  */
