@@ -60,7 +60,7 @@ trap 'exit 130' INT TERM
 
 # --- what the tests need
 
-packages="gcc make autoconf automake libtool pkg-config check uthash-dev clang libclang-rt-14-dev shellcheck
+packages="gcc g++ make autoconf automake libtool pkg-config check uthash-dev clang libclang-rt-14-dev shellcheck
 valgrind strace qemu-system-x86 busybox-static kmod cpio curl python3 nginx-light redis-server redis-tools
 postgresql postgresql-contrib iperf3 openssh-server openssh-client rsync iproute2 util-linux procps systemd systemd-journal-remote
 musl-tools liburing-dev libcap2-bin gron libjemalloc2 libtcmalloc-minimal4
