@@ -70,6 +70,21 @@ start taken plain "$programs/datagrams" vsock take 7005
 wait_for 20 grep -q ready "$work/taken"
 is "$(over vsock "$programs/datagrams" udp take 7005)" 'bind: EADDRINUSE' "a port that a program of AF_VSOCK has"
 
+# The guide's pair (programs/guide.h), each half natively by vmci_sockets.h, and as a program of UDP.
+guide() { # ROAD PROGRAM ROAD PROGRAM HOST PORT
+	start guide "$1" "$programs/$2" answer "$6" 8
+	wait_for 20 grep -q ready "$work/guide" || fail "$2 is ready" "$(cat "$work/guide")"
+	over "$3" "$programs/$4" ask "$5" "$6" 2>&1
+	wait_for 20 process_is_gone "$server"
+	cat "$work/guide"
+}
+wanted=$(guide plain guide_inet plain guide_inet 127.0.0.1 7020 | sed 's/machine 1:/machine 2:/')
+is "$(printf '%s\n' "$wanted" | grep -c '^from machine 2: 65507 bytes, ')" 4 "the guide's programs, on plain UDP"
+is "$(guide plain guide_vmci plain guide_vmci 2 7021)" "$wanted" "VMCI both"
+is "$(guide plain guide_vmci vsock guide_inet 10.0.0.2 7022)" "$wanted" "a VMCI server, a UDP client"
+is "$(guide vsock guide_inet plain guide_vmci 2 7023)" "$wanted" "a UDP server, a VMCI client"
+is "$(guide vsock guide_inet vsock guide_inet 10.0.0.2 7024)" "$wanted" "UDP both"
+
 # A list without the only CID there is: strangers are heard if they answer.
 cat >"$map" <<'END'
 connect udp 127.0.0.1:* vsock host:*
