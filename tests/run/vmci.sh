@@ -157,6 +157,13 @@ case " $ROADS " in
 	else
 		skip "it compiles as C++" "no C++ compiler is installed"
 	fi
+	if command -v musl-gcc >/dev/null 2>&1; then
+		# The kernel's headers are not musl's; the names of its own come first.
+		ok "musl-gcc compiles it" musl-gcc -Wall -Wextra -Werror -I"$include" -idirafter /usr/include \
+			-idirafter "/usr/include/$("$CC" -print-multiarch)" -c -o /dev/null old.c
+	else
+		skip "musl-gcc compiles it" "musl-gcc is not installed"
+	fi
 	{
 		echo '#include "vmci_sockets.h"'
 		constants SO_VMCI VMCI_SOCKETS_VERSION VMCI_SOCKETS_INVALID_VERSION
