@@ -329,15 +329,13 @@ step_suites()
 	part "suite of CPython" suite cpython 'test_(epoll|select|poll|selectors|[a-x]*server|[a-z]*lib|async[a-z]*|wsgiref|ssl|socket)|test_asyncio[.].*'
 }
 
-# The VM has one processor and takes as long as all the rest: it runs beside it.
+# The VM has one processor and takes as long as all the rest: it runs beside it. The other VMs come after the rest.
 in_background()
 {
 	passed=0
 	failed=0
 	skipped=0
-	for step in $steps; do
-		case $step in vm | newer | nested) "step_$step" ;; esac
-	done
+	step_vm
 	echo "$passed $failed $skipped" >"$work/background.counts"
 }
 
@@ -345,13 +343,13 @@ in_background()
 step_build
 background=""
 case " $steps " in
-*' vm '* | *' newer '* | *' nested '*)
+*' vm '*)
 	in_background >"$work/background.out" 2>&1 &
 	background=$!
 	;;
 esac
 for step in $steps; do
-	case $step in build | vm | newer | nested) ;; *) "step_$step" ;; esac
+	case $step in build | vm) ;; *) "step_$step" ;; esac
 done
 if [ -n "$background" ]; then
 	wait "$background"
