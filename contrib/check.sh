@@ -287,7 +287,7 @@ in_vm()
 # Not again, and ten times slower, what has nothing to do with the road.
 step_vm()
 {
-	part "VM: tests over AF_VSOCK" in_vm sh "$work/src/tests/run/all" -x '^(cli|doctor|documented|library|names|readme|scan|stats|strict|vmm)$'
+	part "VM: tests over AF_VSOCK" in_vm sh "$work/src/tests/run/all" -x '^(cli|doctor|documented|library|names|readme|scan|stats|strict|vmm|real/allow)$'
 	part "VM: suite of CPython" in_vm env \
 		UNITS='test_(epoll|select|poll|socketserver|asynchat|httplib|ftplib|socket)|test_asyncio[.]test_s(ock_lowlevel|treams|erver)' \
 		sh "$work/src/tests/suites/cpython.sh"

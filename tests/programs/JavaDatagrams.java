@@ -66,6 +66,14 @@ public class JavaDatagrams {
 		return data;
 	}
 
+	// What was late is answered twice.
+	static boolean isAgain(byte[] got, int length, int own, int client, int round) {
+		if (round == 0)
+			return false;
+		final byte[] data = question(client, round - 1);
+		return Arrays.equals(Arrays.copyOf(got, length), answer(own, data, data.length));
+	}
+
 	// Even ones are connected. What is lost is asked again.
 	static String bySocket(InetSocketAddress to, int client) throws IOException {
 		try (DatagramSocket socket = new DatagramSocket()) {
@@ -81,7 +89,9 @@ public class JavaDatagrams {
 						return "no answer";
 					socket.send(new DatagramPacket(data, data.length, to));
 					try {
-						socket.receive(got);
+						do
+							socket.receive(got);
+						while (isAgain(got.getData(), got.getLength(), socket.getLocalPort(), client, round));
 						break;
 					} catch (SocketTimeoutException e) {
 						continue;
@@ -116,10 +126,12 @@ public class JavaDatagrams {
 						: channel.send(ByteBuffer.wrap(data), to);
 					if (sent != data.length)
 						return "sent " + sent;
-				} while (selector.select(2000) == 0);
-				selector.selectedKeys().clear();
-				if (!to.equals(channel.receive(got)))
-					return "an answer of somebody else";
+					if (selector.select(2000) == 0)
+						continue;
+					selector.selectedKeys().clear();
+					if (!to.equals(channel.receive(got.clear())))
+						return "an answer of somebody else";
+				} while (got.position() == 0 || isAgain(got.array(), got.position(), own, client, round));
 				if (!Arrays.equals(Arrays.copyOf(got.array(), got.position()), wanted))
 					return "another answer";
 			}
