@@ -88,8 +88,11 @@ int vsock_stream_set_nonblocking(struct vsock_stream *stream, int on);
  * accepted ones have their listener's. 0: the default. EINVAL. */
 int vsock_stream_set_buffer(struct vsock_stream *stream, uint64_t bytes);
 
-/* Who is accepted: "3", "3,5-9", "host,local" as in allow= of ip2vsock.conf(5); others are closed and counted, and accept goes
- * on. NULL: everybody. In front of a monitor's socket nobody has a CID and the list is not asked. EINVAL. At any time. */
+/*
+ * Who is accepted: "3", "3,5-9", "host,local" as in allow= of ip2vsock.conf(5); others are closed and counted, and accept goes
+ * on. NULL: everybody. In front of a monitor's socket nobody has a CID and the list is not asked. EINVAL, ENOMEM; then the
+ * list is what it was. At any time.
+ */
 int vsock_stream_set_allow(struct vsock_stream *stream, const char *cids);
 
 /* --- servers */
@@ -176,7 +179,7 @@ int vsock_stream_peer(const struct vsock_stream *stream, struct vsock_stream_end
 uint32_t vsock_stream_cid(const struct vsock_stream *stream);
 uint32_t vsock_stream_port(const struct vsock_stream *stream);
 
-/* The CID of this machine, from /dev/vsock (IOCTL_VM_SOCKETS_GET_LOCAL_CID); VSOCK_STREAM_CID_ANY with errno (ENOENT, EACCES)
+/* The CID of this machine, from /dev/vsock (IOCTL_VM_SOCKETS_GET_LOCAL_CID); VSOCK_STREAM_CID_ANY with errno (ENOENT, EACCES, ENODEV)
  * when it cannot be told. */
 uint32_t vsock_stream_local_cid(void);
 

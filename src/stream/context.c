@@ -294,6 +294,8 @@ PUBLIC uint32_t vsock_stream_local_cid(void)
 		return VSOCK_STREAM_CID_ANY;
 	if (ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) < 0)
 		cid = VMADDR_CID_ANY;
+	else if (cid == VMADDR_CID_ANY)
+		errno = ENODEV;
 	close_quietly(fd);
 	return cid;
 }

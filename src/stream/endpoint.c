@@ -92,9 +92,10 @@ PUBLIC int vsock_stream_set_allow(struct vsock_stream *stream, const char *cids)
 	char *text;
 	int result, error;
 
-	stream->allow_count = 0;
-	if (!cids)
+	if (!cids) {
+		stream->allow_count = 0;
 		return 0;
+	}
 	text = malloc(size);
 	if (!text)
 		return stream_failed(stream, ENOMEM, "allow", NULL);

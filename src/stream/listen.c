@@ -126,9 +126,14 @@ PUBLIC int vsock_stream_accept(struct vsock_stream *stream, struct vsock_stream 
 		if (errno != EAGAIN || stream->nonblocking || wait_until_ready(stream->fd, POLLIN, deadline) < 0)
 			return stream_failed(stream, errno, "accept at", &stream->to.at);
 	}
+	if (stream->to.transport != &transport_vsock) /* whose connections inherit it */
+		window_set(fd, stream->to.transport, stream->buffer);
 	connection->fd = fd;
 	connection->to = (struct destination){stream->to.transport, peer};
-	memcpy(connection->path, stream->path, sizeof stream->path);
+	if (stream->to.transport->greets) {
+		memcpy(connection->path, stream->path, sizeof stream->path);
+		connection->to.at.path = connection->path;
+	}
 	memcpy(connection->realm_name, stream->realm_name, sizeof stream->realm_name);
 	connection->realm_cid = stream->realm_cid;
 	connection->state = STREAM_CONNECTED;
