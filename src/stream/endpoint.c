@@ -17,33 +17,40 @@ static void chunk_less(void *chunk, size_t size)
 	free(chunk);
 }
 
+/* What is read, and how much of it is not the program's. */
+struct reading {
+	struct vsock_stream *stream;
+	const char *what;
+	unsigned before;
+};
+
 /* The first complaint is the one that is told. */
 static void complain(void *context, const struct config_complaint *complaint)
 {
-	struct vsock_stream *stream = context;
+	const struct reading *reading = context;
 	struct text text;
 
-	if (stream->error == EINVAL)
+	if (reading->stream->error == EINVAL)
 		return;
-	text_init(&text, stream->text, sizeof stream->text);
-	text_str(&text, complaint->source);
+	text_init(&text, reading->stream->text, sizeof reading->stream->text);
+	text_str(&text, reading->what);
 	text_str(&text, ":");
-	text_uint(&text, complaint->column);
+	text_uint(&text, complaint->column > reading->before ? complaint->column - reading->before : 1);
 	text_str(&text, ": ");
 	text_str(&text, complaint->text);
-	stream->error = EINVAL;
+	reading->stream->error = EINVAL;
 }
 
-static int target_read(struct vsock_stream *stream, struct arena *arena, enum rule_direction direction, const char *text,
+static int target_read(struct reading *reading, struct arena *arena, enum rule_direction direction, const char *text,
 		       struct rule *rule)
 {
-	const struct config_io io = {.context = stream, .complain = complain};
+	const struct config_io io = {.context = reading, .complain = complain};
 	int complaints;
 
-	stream->error = 0;
+	reading->stream->error = 0;
 	complaints = config_target(arena, direction, text, &io, rule);
 	if (complaints < 0)
-		return stream_failed(stream, ENOMEM, "endpoint", NULL);
+		return stream_failed(reading->stream, ENOMEM, reading->what, NULL);
 	errno = EINVAL;
 	return complaints ? -1 : 0;
 }
@@ -63,10 +70,11 @@ static void options_take(struct vsock_stream *stream, const struct rule_options 
 int destination_read(struct vsock_stream *stream, enum rule_direction direction, const char *text)
 {
 	struct arena arena = {.more = chunk_more, .less = chunk_less};
+	struct reading reading = {stream, "endpoint", 0};
 	struct rule rule;
 	int result, error;
 
-	result = target_read(stream, &arena, direction, text, &rule);
+	result = target_read(&reading, &arena, direction, text, &rule);
 	if (result == 0) {
 		stream->to.transport = rule.target == TARGET_UNIX ? &transport_unix : stream_transport(stream);
 		stream->to.at = (struct endpoint){.cid = rule.cid, .port = rule.port_low};
@@ -86,6 +94,7 @@ int destination_read(struct vsock_stream *stream, enum rule_direction direction,
 PUBLIC int vsock_stream_set_allow(struct vsock_stream *stream, const char *cids)
 {
 	static const char before[] = "vsock any:* allow=";
+	struct reading reading = {stream, "allow", sizeof before - 1};
 	struct arena arena = {.more = chunk_more, .less = chunk_less};
 	size_t size = sizeof before + (cids ? strlen(cids) : 0);
 	struct rule rule;
@@ -101,7 +110,7 @@ PUBLIC int vsock_stream_set_allow(struct vsock_stream *stream, const char *cids)
 		return stream_failed(stream, ENOMEM, "allow", NULL);
 	memcpy(text, before, sizeof before);
 	strcpy(text + sizeof before - 1, cids);
-	result = target_read(stream, &arena, RULE_LISTEN, text, &rule);
+	result = target_read(&reading, &arena, RULE_LISTEN, text, &rule);
 	if (result == 0 && (!rule.options || !rule.options->allow || rule.options->timeout || rule.options->buffer))
 		result = stream_refused(stream, EINVAL, "allow: a list of CIDs is expected, such as 3,5-9");
 	if (result == 0)
