@@ -302,7 +302,7 @@ step_newer()
 	part "VM: the kernel's own datagrams" in_vm sh "$work/src/tests/vm/datagrams.sh"
 	if sh "$work/src/tests/vm/kernel" "$newer" >"$work/newer.log" 2>&1; then
 		vm_options="-k $newer"
-		part "VM, newer kernel: vsock, UDP" in_vm sh "$work/src/tests/run/all" -k '^(vsock|udp_.*)$'
+		part "VM, newer kernel: vsock, UDP" in_vm sh "$work/src/tests/run/all" -k '^(vmci|vsock|udp_.*)$'
 		vm_options="-k $newer --vmci"
 		part "VM, newer kernel: own datagrams" in_vm sh "$work/src/tests/vm/datagrams.sh"
 	else
