@@ -114,10 +114,36 @@ s.connect('\\\\0ip2vsock/$realm/1_%d' % (0\1)[1])," as-printed >example.py
 	is "$(timeout $((PATIENCE * SCALE)) python3 example.py 2>&1)" "b'<13>HELLO'" "the example of the manual works over $road"
 }
 
+# FROM: what both programs of datagrams say of the eight
+eight() {
+	for size in 5 5 0 0 1400 1400 65507 65507; do
+		echo "$size bytes, good, from $1"
+	done
+}
+
+# A program of the stream library, with sizes up to the largest.
+library_speaks() {
+	export IP2VSOCK_CID=$library_peer # of a realm; 1 would be the library's own there
+	start answers "$road" "$programs/datagrams" udp answer 4803 8
+	unset IP2VSOCK_CID
+	wait_for 20 grep -q ready "$work/answers" || fail "a UDP server" "$(cat "$work/answers")"
+	is "$("$programs/records" "$library_realm" 3 ask "$library_peer" 4803 2>&1)" "$(eight "CID $library_peer:4803")" "the stream library asks a UDP server over $road"
+	is "$(cat "$work/answers")" "ready
+$(eight "$peer")" "and what the UDP server sees"
+	start records plain "$programs/records" "$library_realm" 3 answer 4802 8
+	wait_for 20 grep -q ready "$work/records" || fail "the stream library listens" "$(cat "$work/records")"
+	is "$(over "$road" "$programs/datagrams" udp ask 10.0.0.3 4802)" "$(eight 10.0.0.3:4802)" \
+		"a UDP client asks the stream library over $road"
+	is "$(cat "$work/records")" "ready
+$(eight 'CID 1')" "and what the stream library sees"
+}
+
 for road in $ROADS; do
 	closed "$road" && continue
+	library_realm=- library_peer=1
 	case $road in
 	realm)
+		library_realm=$realm library_peer=5
 		road_name=$realm
 		peer=198.18.0.3
 		mv of_realm "$map"
@@ -128,6 +154,7 @@ for road in $ROADS; do
 		;;
 	esac
 	wire
+	library_speaks
 	example
 done
 finish

@@ -39,6 +39,12 @@ of_machine() { # CID TEXT
 }
 start guide.vmci plain "$programs/guide_vmci" serve select 8100 4
 guide_is_ready guide.vmci
+# The stream library on one side, UDP on the other.
+start records.udp plain "$IP2VSOCK" -r 'listen udp *:* vsock any:*' -- "$programs/datagrams" udp answer 8110 8
+start records.library plain "$programs/records" - 0 answer 8111 8
+for records_log in records.udp records.library; do
+	guide_is_ready $records_log
+done
 start guide.inet plain "$IP2VSOCK" -l -- "$programs/guide_inet" serve poll 8101 4
 guide_is_ready guide.inet
 
@@ -77,6 +83,8 @@ echo "guest: \$(wc -c <file) bytes"
 sha256sum <file
 "$programs/guide_vmci" values | sed 's/^/vmci: /'
 "$IP2VSOCK" -r 'host 10.0.0.2 host' -- sh "$shared/guest.sh" under | sed 's/^/to VMCI: /'
+"$programs/records" - 0 ask 2 8110 2>&1 | sed 's/^/library: /'
+"$IP2VSOCK" -r 'host 10.0.0.2 host' -- "$programs/datagrams" udp ask 10.0.0.2 8111 2>&1 | sed 's/^/UDP: /'
 guide "$programs/guide_vmci" 2 8101 | sed 's/^/from VMCI: /'
 "$programs/guide_vmci" serve select 8102 4 >guide.vmci 2>&1 &
 vmci=\$!
@@ -124,6 +132,17 @@ is "$(from_guest 'to VMCI')" "$(of_machine 2 "$guide_said")" "guest to host: AF_
 is "$(cat "$work/guide.vmci")" "$(of_machine 3 "$guide_heard")" "which hears all of it from CID 3"
 is "$(from_guest 'from VMCI')" "$(of_machine 2 "$guide_said")" "guest to host: VMCI clients, an AF_INET server"
 is "$(cat "$work/guide.inet")" "$(of_machine 3 "$guide_heard")" "which hears all of it from 198.18.0.3"
+eight() { # FROM
+	for size in 5 5 0 0 1400 1400 65507 65507; do
+		echo "$size bytes, good, from $1"
+	done
+}
+is "$(from_guest library)" "$(eight CID\ 2:8110)" "guest to host: the stream library asks a UDP server"
+is "$(cat "$work/records.udp")" "ready
+$(eight 198.18.0.3)" "which hears it from 198.18.0.3"
+is "$(from_guest UDP)" "$(eight 10.0.0.2:8111)" "guest to host: a UDP client asks the stream library"
+is "$(cat "$work/records.library")" "ready
+$(eight 'CID 3')" "which hears it from CID 3"
 is "$(from_guest VMCI)" "$(of_machine 2 "$guide_heard")" "the guest's VMCI server has heard all of it from CID 2"
 is "$(from_guest inet)" "$(of_machine 2 "$guide_heard")" "the guest's AF_INET server from 198.18.0.2"
 like "$(from_guest vmci)" '*family: 40*device: open,*CID: 3, EDOM*' "the header's functions in the guest"
