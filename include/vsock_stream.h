@@ -6,7 +6,8 @@
  * Everything goes through a context: made, set up, made a listener or connected, used, freed. Functions that return int
  * return 0, or -1 with errno, which the context keeps with a text that says what was tried: vsock_stream_error(),
  * vsock_stream_error_text(). A context is for one thread at a time; different contexts have nothing in common. Nothing here
- * reads the environment, raises SIGPIPE, starts a thread, or writes anywhere but into its context.
+ * reads the environment, raises SIGPIPE, starts a thread, or writes anywhere but into its context. The questions below, whose
+ * context is const, only set errno.
  *
  * CIDs and ports are numbers of 32 bits in host order, as in vsock(7). Texts of endpoints are those of ip2vsock.conf(5):
  *	vsock 3:5432		vsock host:80		vsock any:80 allow=3,5-9	unix /run/fc/v.sock:22 timeout=5s
@@ -124,8 +125,8 @@ uint64_t vsock_stream_denied(const struct vsock_stream *stream);
 /* --- clients */
 
 /*
- * socket(2) and connect(2). ECONNREFUSED: nobody listens there. EHOSTUNREACH: no such CID from here. ETIMEDOUT.
- * EAFNOSUPPORT: no vsock here. EISCONN. EINTR, EINPROGRESS: the attempt goes on, see vsock_stream_events(). After any other
+ * socket(2) and connect(2). ECONNREFUSED: nobody listens there, or its backlog is full and the context does not wait.
+ * EHOSTUNREACH: no such CID from here. ETIMEDOUT. EAFNOSUPPORT: no vsock here. EISCONN. EINTR, EINPROGRESS: the attempt goes on, see vsock_stream_events(). After any other
  * error the context is as if it had not been tried.
  */
 int vsock_stream_connect(struct vsock_stream *stream, uint32_t cid, uint32_t port);
@@ -146,7 +147,7 @@ int vsock_stream_connect_finish(struct vsock_stream *stream);
 
 /* --- data */
 
-/* send(2) and recv(2). flags: 0, MSG_DONTWAIT, MSG_PEEK, MSG_MORE. Bytes, 0 of recv at the end of the stream, or -1: EAGAIN, EINTR,
+/* send(2) and recv(2). flags: 0, MSG_DONTWAIT, MSG_PEEK, MSG_MORE, MSG_NOSIGNAL (which is always meant). Bytes, 0 of recv at the end of the stream, or -1: EAGAIN, EINTR,
  * ETIMEDOUT, EPIPE, ECONNRESET, ENOTCONN, EINVAL (another flag). */
 ssize_t vsock_stream_send(struct vsock_stream *stream, const void *data, size_t size, int flags);
 ssize_t vsock_stream_recv(struct vsock_stream *stream, void *data, size_t size, int flags);

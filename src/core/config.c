@@ -886,8 +886,11 @@ int config_target(struct arena *arena, enum rule_direction direction, const char
 	target_read(&parser, out, false);
 	if (!parser.faulty && !parser.nomem)
 		target_check(&parser, out);
-	if (!parser.faulty && !parser.nomem && statement_next(&source.scan) && word_take(&parser, &word))
-		complain_word(&parser, &word, "unexpected ", " (one endpoint is enough)");
+	if (!parser.faulty && !parser.nomem && statement_next(&source.scan)) {
+		parser.line = source.scan.line;
+		if (word_take(&parser, &word))
+			complain_word(&parser, &word, "unexpected ", " (one endpoint is enough)");
+	}
 	if (parser.nomem) {
 		errno = ENOMEM;
 		return -1;

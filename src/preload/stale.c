@@ -36,7 +36,18 @@ static int directory_lock(const char *path)
 	return -1;
 }
 
-/* The last word of one of the lines that begin in buf, of `have` bytes; what is left of the last line is moved to the front. */
+/* "Num: RefCount Protocol Flags Type St Inode Path" of proc(5): what a listener has accepted has its name, too, and lives on. */
+static bool is_connection(const char *line, const char *end)
+{
+	for (int i = 0; i < 5 && line; i++) {
+		line = memchr(line, ' ', (size_t)(end - line));
+		line = line ? line + 1 : NULL;
+	}
+	return line && end - line > 2 && memcmp(line, "03", 2) == 0; /* SS_CONNECTED of linux/net.h */
+}
+
+/* The last word of one of the lines that begin in buf, of `have` bytes, and are no connection's; what is left of the last line
+ * is moved to the front. */
 static bool lines_end_with(char *buf, size_t *have, const char *word)
 {
 	size_t length = strlen(word);
@@ -45,7 +56,7 @@ static bool lines_end_with(char *buf, size_t *have, const char *word)
 
 	while ((end = memchr(line, '\n', *have - (size_t)(line - buf)))) {
 		found |= (size_t)(end - line) > length && end[-(ssize_t)length - 1] == ' ' &&
-			 memcmp(end - length, word, length) == 0;
+			 memcmp(end - length, word, length) == 0 && !is_connection(line, end);
 		line = end + 1;
 	}
 	*have -= (size_t)(line - buf);

@@ -71,44 +71,45 @@ static int socket_prepare(const struct vsock_stream *stream, int fd)
 	return transport->background ? setsockopt(fd, transport->limit_level, transport->limit_option, &limit, sizeof limit) : 0;
 }
 
-/* connect(2), again while a backlog is full. 0, EINPROGRESS, or why it failed. */
-static int socket_connect(const struct vsock_stream *stream, int64_t deadline)
+/*
+ * connect(2), and a monitor is asked for the port. 0, EAGAIN when the state tells what is awaited, or why it failed. Nobody
+ * tells when there is room in a full backlog of a unix socket: who does not wait is refused, as the kernel's vsock does.
+ */
+static int attempt(struct vsock_stream *stream)
 {
 	const struct realm realm = stream_realm(stream);
+	const struct transport *transport = stream->to.transport;
 	struct endpoint at = stream->to.at;
 	struct sockaddr_storage sa;
 	socklen_t len;
+	int error;
 
-	if (stream->to.transport->greets)
+	if (transport->greets)
 		at.port = VMADDR_PORT_ANY; /* the monitor itself */
-	len = stream->to.transport->encode(&realm, &at, &sa);
-	while (connect(stream->fd, (const struct sockaddr *)&sa, len) < 0) {
-		if (errno == EINTR)
-			continue; /* a unix socket: nothing was begun */
-		if (errno != EAGAIN || stream->nonblocking)
-			return errno;
-		if (time_now() >= deadline)
-			return ETIMEDOUT;
-		poll(NULL, 0, BACKLOG_MS);
+	len = transport->encode(&realm, &at, &sa);
+	error = connect(stream->fd, (const struct sockaddr *)&sa, len) < 0 ? errno : 0;
+	if (error == EINPROGRESS) {
+		stream->state = STREAM_CONNECTING;
+		return EAGAIN;
 	}
-	return 0;
-}
-
-/* The monitor is asked for the port. */
-static int greet(struct vsock_stream *stream)
-{
-	int error = greet_begin(stream->fd, stream->to.at.port, &stream->greeting);
-
+	if (error == EAGAIN && (!stream->nonblocking || stream->state == STREAM_QUEUED)) {
+		stream->state = STREAM_QUEUED;
+		return EAGAIN;
+	}
 	if (error)
-		return given_up(stream, error);
+		return transport->greets && error == ENOENT ? ECONNREFUSED : error_of_connect(error);
+	if (!transport->greets)
+		return 0;
+	error = greet_begin(stream->fd, stream->to.at.port, &stream->greeting);
+	if (error)
+		return error;
 	stream->state = STREAM_GREETING;
-	return vsock_stream_connect_finish(stream);
+	return EAGAIN;
 }
 
 static int start_connecting(struct vsock_stream *stream)
 {
-	const struct transport *transport = stream->to.transport;
-	int fd = socket(transport->domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
+	int fd = socket(stream->to.transport->domain, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
 
 	if (fd < 0)
 		return stream_failed(stream, errno, "socket for", &stream->to.at);
@@ -116,14 +117,10 @@ static int start_connecting(struct vsock_stream *stream)
 	stream->fd = fd;
 	if (socket_prepare(stream, fd) < 0)
 		return given_up(stream, errno);
-	error = socket_connect(stream, stream->deadline);
-	if (error == EINPROGRESS) {
-		stream->state = STREAM_CONNECTING;
+	error = attempt(stream);
+	if (error == EAGAIN)
 		return vsock_stream_connect_finish(stream);
-	}
-	if (error)
-		return given_up(stream, transport->greets && error == ENOENT ? ECONNREFUSED : error_of_connect(error));
-	return transport->greets ? greet(stream) : done(stream);
+	return error ? given_up(stream, error) : done(stream);
 }
 
 PUBLIC int vsock_stream_connect(struct vsock_stream *stream, uint32_t cid, uint32_t port)
@@ -143,7 +140,7 @@ PUBLIC int vsock_stream_connect_to(struct vsock_stream *stream, const char *endp
 
 PUBLIC short vsock_stream_events(const struct vsock_stream *stream)
 {
-	return stream->state == STREAM_CONNECTING ? POLLOUT : POLLIN;
+	return stream->state == STREAM_CONNECTING || stream->state == STREAM_QUEUED ? POLLOUT : POLLIN;
 }
 
 /* 0, EAGAIN, or why it failed. */
@@ -155,11 +152,21 @@ static int look(struct vsock_stream *stream)
 
 	if (stream->state == STREAM_GREETING)
 		return greet_go_on(stream->fd, &stream->greeting);
-	if (poll(&poll_fd, 1, 0) == 0)
+	if (stream->state == STREAM_QUEUED)
+		return attempt(stream);
+	if (poll(&poll_fd, 1, 0) <= 0) /* a signal ends it with EINTR also when it does not wait */
 		return EAGAIN;
 	if (getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
 		error = errno;
 	return error ? error_of_connect(error) : 0;
+}
+
+/* Until there may be something to do, or time is up. -1 with EINTR. */
+static int wait_for_it(const struct vsock_stream *stream)
+{
+	if (stream->state == STREAM_QUEUED)
+		return poll(NULL, 0, BACKLOG_MS);
+	return wait_until_ready(stream->fd, vsock_stream_events(stream), stream->deadline) < 0 && errno == EINTR ? -1 : 0;
 }
 
 PUBLIC int vsock_stream_connect_finish(struct vsock_stream *stream)
@@ -168,16 +175,14 @@ PUBLIC int vsock_stream_connect_finish(struct vsock_stream *stream)
 
 	if (stream->state == STREAM_CONNECTED)
 		return 0;
-	if (stream->state != STREAM_CONNECTING && stream->state != STREAM_GREETING)
+	if (stream->state == STREAM_NEW || stream->state == STREAM_LISTENING)
 		return stream_refused(stream, ENOTCONN, "connect: no attempt was begun");
 	while ((error = look(stream)) == EAGAIN) {
-		if (time_now() >= stream->deadline) {
-			error = ETIMEDOUT;
-			break;
-		}
+		if (time_now() >= stream->deadline)
+			return given_up(stream, ETIMEDOUT);
 		if (stream->nonblocking)
 			return stream_failed(stream, EINPROGRESS, "connect to", &stream->to.at);
-		if (wait_until_ready(stream->fd, vsock_stream_events(stream), stream->deadline) < 0 && errno == EINTR)
+		if (wait_for_it(stream) < 0)
 			return stream_failed(stream, EINTR, "connect to", &stream->to.at);
 	}
 	return error ? given_up(stream, error) : done(stream);

@@ -302,12 +302,13 @@ PUBLIC uint32_t vsock_stream_local_cid(void)
 
 PUBLIC char *vsock_stream_endpoint_text(const struct vsock_stream_endpoint *endpoint, char *out, size_t size)
 {
-	const struct endpoint at = {endpoint->cid, endpoint->port, endpoint->path[0] ? endpoint->path : NULL};
-	char buf[CONFIG_ENDPOINT_TEXT_SIZE];
+	char buf[CONFIG_ENDPOINT_TEXT_SIZE], path[sizeof endpoint->path + 1] = ""; /* it need not have an end */
+	const struct endpoint at = {endpoint->cid, endpoint->port, endpoint->path[0] ? path : NULL};
 	struct text text;
 
 	if (size == 0)
 		return out;
+	memcpy(path, endpoint->path, sizeof endpoint->path);
 	text_init(&text, out, size);
 	text_str(&text, at.path ? "unix " : "vsock ");
 	text_str(&text, config_endpoint_text(&at, buf, sizeof buf));

@@ -17,40 +17,39 @@ static void chunk_less(void *chunk, size_t size)
 	free(chunk);
 }
 
-/* What is read, and how much of it is not the program's. */
-struct reading {
+/* Where complaints go: `name` and `before`, a column, are what the caller knows of the text. The first one is told. */
+struct complaints_to {
 	struct vsock_stream *stream;
-	const char *what;
+	const char *name;
 	unsigned before;
+	bool told;
 };
 
-/* The first complaint is the one that is told. */
 static void complain(void *context, const struct config_complaint *complaint)
 {
-	const struct reading *reading = context;
+	struct complaints_to *to = context;
 	struct text text;
 
-	if (reading->stream->error == EINVAL)
+	if (to->told)
 		return;
-	text_init(&text, reading->stream->text, sizeof reading->stream->text);
-	text_str(&text, reading->what);
+	to->told = true;
+	text_init(&text, to->stream->text, sizeof to->stream->text);
+	text_str(&text, to->name);
 	text_str(&text, ":");
-	text_uint(&text, complaint->column > reading->before ? complaint->column - reading->before : 1);
+	text_uint(&text, complaint->column > to->before ? complaint->column - to->before : 1);
 	text_str(&text, ": ");
 	text_str(&text, complaint->text);
-	reading->stream->error = EINVAL;
+	to->stream->error = EINVAL;
 }
 
-static int target_read(struct reading *reading, struct arena *arena, enum rule_direction direction, const char *text,
+static int target_read(struct complaints_to to, struct arena *arena, enum rule_direction direction, const char *text,
 		       struct rule *rule)
 {
-	const struct config_io io = {.context = reading, .complain = complain};
-	int complaints;
+	const struct config_io io = {.context = &to, .complain = complain};
+	int complaints = config_target(arena, direction, text, &io, rule);
 
-	reading->stream->error = 0;
-	complaints = config_target(arena, direction, text, &io, rule);
 	if (complaints < 0)
-		return stream_failed(reading->stream, ENOMEM, reading->what, NULL);
+		return stream_failed(to.stream, ENOMEM, to.name, NULL);
 	errno = EINVAL;
 	return complaints ? -1 : 0;
 }
@@ -70,11 +69,10 @@ static void options_take(struct vsock_stream *stream, const struct rule_options 
 int destination_read(struct vsock_stream *stream, enum rule_direction direction, const char *text)
 {
 	struct arena arena = {.more = chunk_more, .less = chunk_less};
-	struct reading reading = {stream, "endpoint", 0};
 	struct rule rule;
 	int result, error;
 
-	result = target_read(&reading, &arena, direction, text, &rule);
+	result = target_read((struct complaints_to){stream, "endpoint", 0, false}, &arena, direction, text, &rule);
 	if (result == 0) {
 		stream->to.transport = rule.target == TARGET_UNIX ? &transport_unix : stream_transport(stream);
 		stream->to.at = (struct endpoint){.cid = rule.cid, .port = rule.port_low};
@@ -94,7 +92,6 @@ int destination_read(struct vsock_stream *stream, enum rule_direction direction,
 PUBLIC int vsock_stream_set_allow(struct vsock_stream *stream, const char *cids)
 {
 	static const char before[] = "vsock any:* allow=";
-	struct reading reading = {stream, "allow", sizeof before - 1};
 	struct arena arena = {.more = chunk_more, .less = chunk_less};
 	size_t size = sizeof before + (cids ? strlen(cids) : 0);
 	struct rule rule;
@@ -105,14 +102,15 @@ PUBLIC int vsock_stream_set_allow(struct vsock_stream *stream, const char *cids)
 		stream->allow_count = 0;
 		return 0;
 	}
+	/* What ends a word ends the list, and what follows is none of this call's business. */
+	if (strpbrk(cids, " \t\r\n;#\""))
+		return stream_refused(stream, EINVAL, "allow: a list of CIDs is expected, such as 3,5-9");
 	text = malloc(size);
 	if (!text)
 		return stream_failed(stream, ENOMEM, "allow", NULL);
 	memcpy(text, before, sizeof before);
 	strcpy(text + sizeof before - 1, cids);
-	result = target_read(&reading, &arena, RULE_LISTEN, text, &rule);
-	if (result == 0 && (!rule.options || !rule.options->allow || rule.options->timeout || rule.options->buffer))
-		result = stream_refused(stream, EINVAL, "allow: a list of CIDs is expected, such as 3,5-9");
+	result = target_read((struct complaints_to){stream, "allow", sizeof before - 1, false}, &arena, RULE_LISTEN, text, &rule);
 	if (result == 0)
 		options_take(stream, rule.options);
 	error = errno;

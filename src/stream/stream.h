@@ -17,6 +17,7 @@
 
 enum stream_state {
 	STREAM_NEW,
+	STREAM_QUEUED, /* in front of a full backlog */
 	STREAM_CONNECTING,
 	STREAM_GREETING, /* connected to a monitor, whose answer is awaited */
 	STREAM_CONNECTED,

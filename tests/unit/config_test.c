@@ -880,8 +880,65 @@ START_TEST(test_parse_address)
 }
 END_TEST
 
+/* One endpoint (stream_test has the complaints): its CID and port, path and options. */
+static const struct {
+	enum rule_direction direction;
+	const char *text;
+	uint32_t cid, port;
+	const char *path;
+	uint32_t timeout, buffer, allow_count;
+	const char *complaints; /* NULL: it is right */
+} targets[] = {
+	{ RULE_CONNECT, "vsock 3:80", 3, 80, NULL, 0, 0, 0, NULL },
+	{ RULE_CONNECT, "vsock 3:80\n", 3, 80, NULL, 0, 0, 0, NULL },
+	{ RULE_CONNECT, ";vsock 3:80; # why", 3, 80, NULL, 0, 0, 0, NULL },
+	{ RULE_CONNECT, "vsock local:4294967294 timeout=5s buffer=1M", 1, 4294967294u, NULL, 5000, 1 << 20, 0, NULL },
+	{ RULE_CONNECT, "unix /v:1 timeout=1ms", VMADDR_CID_ANY, 1, "/v", 1, 0, 0, NULL },
+	{ RULE_CONNECT, "unix " PATH107 ":1", VMADDR_CID_ANY, 1, PATH107, 0, 0, 0, NULL },
+	{ RULE_LISTEN, "vsock any:*", VMADDR_CID_ANY, VMADDR_PORT_ANY, NULL, 0, 0, 0, NULL },
+	{ RULE_LISTEN, "vsock any:80 allow=3,5-9,host buffer=128", VMADDR_CID_ANY, 80, NULL, 0, 128, 3, NULL },
+	{ RULE_LISTEN, "vsock any:80 allow=" ALLOW32, VMADDR_CID_ANY, 80, NULL, 0, 0, 32, NULL },
+	{ RULE_LISTEN, "unix " PATH105 ":1", VMADDR_CID_ANY, 1, PATH105, 0, 0, 0, NULL },
+	{ RULE_CONNECT, "", 0, 0, NULL, 0, 0, 0,
+	  "endpoint:1:1: endpoint is missing (vsock CID:PORT or unix PATH:PORT)" },
+	{ RULE_CONNECT, "vsock 3:x colour=red", 0, 0, NULL, 0, 0, 0,
+	  "endpoint:1:9: \"x\" is not a port (a number, a range such as 80-90, or \"*\")\n"
+	  "endpoint:1:11: unknown option \"colour\" (allow, timeout, retry, fallback or buffer)" },
+	{ RULE_CONNECT, "vsock 3:80\nvsock 4:80", 0, 0, NULL, 0, 0, 0,
+	  "endpoint:2:1: unexpected \"vsock\" (one endpoint is enough)" },
+	{ RULE_CONNECT, "inet", 0, 0, NULL, 0, 0, 0,
+	  "endpoint:1:1: this is no endpoint (vsock CID:PORT or unix PATH:PORT is expected)" },
+};
+
+START_TEST(test_target)
+{
+	static const struct rule_options none;
+	const struct rule_options *options;
+	struct unit_io unit;
+	const struct config_io io = unit_io_init(&unit, NULL);
+	struct rule rule;
+	int complaints = config_target(&arena, targets[_i].direction, targets[_i].text, &io, &rule);
+
+	ck_assert_str_eq(unit.buf, targets[_i].complaints ? targets[_i].complaints : "");
+	ck_assert_int_eq(complaints > 0, targets[_i].complaints != NULL);
+	if (complaints == 0) {
+		options = rule.options ? rule.options : &none;
+		ck_assert_uint_eq(rule.port_low, targets[_i].port);
+		ck_assert_uint_eq(rule.port_high, targets[_i].port);
+		ck_assert_pstr_eq(rule.path, targets[_i].path);
+		if (!rule.path)
+			ck_assert_uint_eq(rule.cid, targets[_i].cid);
+		ck_assert_uint_eq(options->timeout, targets[_i].timeout);
+		ck_assert_uint_eq(options->buffer, targets[_i].buffer);
+		ck_assert_uint_eq(options->allow_count, targets[_i].allow_count);
+	}
+	arena_free(&arena);
+}
+END_TEST
+
 static void fill(TCase *tc)
 {
+	TABLE_TEST(test_target, targets);
 	TABLE_TEST(test_good, good);
 	TABLE_TEST(test_printed_is_parsed_as_the_same_rule, good);
 	TABLE_TEST(test_bad, bad);
