@@ -125,8 +125,8 @@ uint64_t vsock_stream_denied(const struct vsock_stream *stream);
 /* --- clients */
 
 /*
- * socket(2) and connect(2). ECONNREFUSED: nobody listens there, or its backlog is full and the context does not wait.
- * EHOSTUNREACH: no such CID from here. ETIMEDOUT. EAFNOSUPPORT: no vsock here. EISCONN. EINTR, EINPROGRESS: the attempt goes on, see vsock_stream_events(). After any other
+ * socket(2) and connect(2). ECONNREFUSED: nobody listens there. EHOSTUNREACH: no such CID from here, or no monitor. ETIMEDOUT.
+ * EAFNOSUPPORT: no vsock here. EISCONN. EINTR, EINPROGRESS: the attempt goes on, see vsock_stream_events(). After any other
  * error the context is as if it had not been tried.
  */
 int vsock_stream_connect(struct vsock_stream *stream, uint32_t cid, uint32_t port);

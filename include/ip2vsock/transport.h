@@ -72,6 +72,9 @@ bool greeting_is_ok(const char *line, size_t have);		  /* its newline included *
  */
 int error_of_connect(int error);
 
+/* An error of connect(2) to a monitor's own socket: without a monitor its guest is unreachable. */
+int error_of_monitor(int error);
+
 /* True for a name that may stand in a realm's addresses: 1 to REALM_NAME_MAX of [A-Za-z0-9._-]. */
 bool realm_name_valid(const char *name);
 

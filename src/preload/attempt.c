@@ -289,15 +289,7 @@ static int monitor_reach(const struct attempt *attempt, int made, struct greetin
 	greeting->asked = false;
 	if (REAL(connect)(made, (struct sockaddr *)&sa, len) == 0)
 		return greet_begin(made, attempt->to.port, greeting);
-	switch (errno) {
-	case EAGAIN:
-	case EACCES:
-		return errno;
-	case EPERM:
-		return EACCES;
-	default: /* ENOENT, ECONNREFUSED ...: there is no monitor */
-		return EHOSTUNREACH;
-	}
+	return error_of_monitor(errno);
 }
 
 /* Waits for the answer until then: ETIMEDOUT, EINTR. */

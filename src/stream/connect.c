@@ -97,7 +97,7 @@ static int attempt(struct vsock_stream *stream)
 		return EAGAIN;
 	}
 	if (error)
-		return transport->greets && error == ENOENT ? ECONNREFUSED : error_of_connect(error);
+		return transport->greets && error != EAGAIN ? error_of_monitor(error) : error_of_connect(error);
 	if (!transport->greets)
 		return 0;
 	error = greet_begin(stream->fd, stream->to.at.port, &stream->greeting);

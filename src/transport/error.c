@@ -4,6 +4,19 @@
 
 #include <errno.h>
 
+int error_of_monitor(int error)
+{
+	switch (error) {
+	case EAGAIN:
+	case EACCES:
+		return error;
+	case EPERM:
+		return EACCES;
+	default: /* ENOENT, ECONNREFUSED ...: there is no monitor */
+		return EHOSTUNREACH;
+	}
+}
+
 int error_of_connect(int error)
 {
 	switch (error) {
