@@ -34,6 +34,70 @@ else
 	is "$(readelf -SW "$library" | grep -cE ' \.(init_array|ctors|init) ')" 0 "it has no constructor"
 fi
 
+# The stream library: what its header promises is what there is, under one version.
+build=${IP2VSOCK%/tests/ip2vsock}
+stream=$build/.libs/libvsockstream.so
+header=$srcdir/include/vsock_stream.h
+promised=$(sed -n 's/^[a-z].*[ *]\(vsock_stream_[a-z_]*\)(.*;$/\1/p' "$header" | sort)
+is "$(sed -n '/^global:/,/^local:/s/^[[:space:]]*\([a-z_]*\);.*/\1/p' "$srcdir/src/stream/export.map" | sort)" "$promised" \
+	"the stream library's export.map names the functions of its header"
+if ! command -v nm >/dev/null 2>&1; then
+	skip "symbols of the stream library" "no nm here"
+elif nm -D "$stream" | grep -qE ' __(asan|tsan|ubsan|msan)_'; then
+	skip "symbols of the stream library" "a build with sanitizers"
+else
+	is "$(nm -D --defined-only --with-symbol-versions "$stream" | awk '$2 != "A" { print $3 }' | sort)" \
+		"$(printf '%s\n' "$promised" | sed 's/$/@@VSOCKSTREAM_1/')" "it exports these, and all have the version VSOCKSTREAM_1"
+	is "$(nm --defined-only "$build/libvsockstream.a" | awk '$2 ~ /^[A-Z]$/ { print $3 }' | sort)" "$promised" \
+		"the archive has the same names and no other"
+	is "$(readelf -d "$stream" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')" libvsockstream.so.0 "its soname"
+	is "$(readelf -d "$stream" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^libc\.so')" '' "it needs libc alone"
+fi
+cat >abi.c <<'END'
+#include <stddef.h>
+#include <vsock_stream.h>
+
+#define IS(what, value) extern char is_##value[(what) == value ? 1 : -1]
+IS(sizeof(struct vsock_stream_endpoint), 116);
+IS(offsetof(struct vsock_stream_endpoint, port), 4);
+IS(offsetof(struct vsock_stream_endpoint, path), 8);
+IS(VSOCK_STREAM_TEXT_SIZE, 144);
+END
+ok "what programs are compiled with stays as it is" "${CC:-gcc}" -Wall -Werror -I"$srcdir/include" -c -o abi.o abi.c
+
+# Installed, and found as programs find it.
+if ! command -v pkg-config >/dev/null 2>&1; then
+	skip "installed" "no pkg-config here"
+elif [ -f "$build/Makefile" ] && make -s -C "$build" install-libLTLIBRARIES install-staticDATA install-pkgconfigDATA \
+	install-includeHEADERS DESTDIR="$work/root" >install.log 2>&1; then
+	found=$(find "$work/root" -name vsockstream.pc)
+	flags=$(PKG_CONFIG_PATH=${found%/*} PKG_CONFIG_SYSROOT_DIR=$work/root pkg-config --cflags --libs vsockstream)
+	cat >user.c <<'END'
+#include <vmci_sockets.h>
+#include <vsock_stream.h>
+
+int main(void)
+{
+	struct vsock_stream *stream = vsock_stream_new(NULL);
+
+	return vsock_stream_listen_at(stream, "vsock 3", 0) == -1 && vsock_stream_error(stream) == EINVAL ? 0 : 1;
+}
+END
+	if nm -D "$stream" | grep -qE ' __(asan|tsan|ubsan|msan)_'; then
+		skip "a program of the installed library" "a build with sanitizers"
+	else
+		# shellcheck disable=SC2086 # words
+		ok "a program finds the installed library by pkg-config" "${CC:-gcc}" -Wall -Wextra -Werror -o user user.c $flags
+		library_path=$(find "$work/root" -name libvsockstream.so.0)
+		ok "and runs" env LD_LIBRARY_PATH="${library_path%/*}" ./user
+		# shellcheck disable=SC2086 # words
+		ok "or has it inside" "${CC:-gcc}" -Wall -Wextra -Werror -o alone user.c ${flags%%-L*} "${library_path%.so.0}.a"
+		ok "and runs without it" ./alone
+	fi
+else
+	fail "the libraries can be installed" "$(cat install.log 2>&1)"
+fi
+
 # What the compiler sees of a file: comments gone, and what stands in strings.
 code() { # FILE...
 	awk '{
