@@ -20,7 +20,12 @@ for page in vsock_stream.3:server vsock_stream.3:client ip2vsock-porting.7:inet 
 	name=${page#*:}
 	example "${page%:*}" "$name" >"$name.c"
 	like "$(cat "$name.c")" '*int main(*' "${page%:*} has the program $name"
-	for language in 'c -std=c99' 'c -std=gnu11' 'c++ -std=c++98' 'c++ -std=c++17'; do
+	# Once: the compilers are the same in a VM, and slower.
+	case " $ROADS " in
+	*' realm '*) languages=all ;;
+	*) languages= ;;
+	esac
+	for language in ${languages:+'c -std=c99' 'c -std=gnu11' 'c++ -std=c++98' 'c++ -std=c++17'}; do
 		case $language in
 		c\ *) compiler=gcc ;;
 		*) compiler=g++ ;;
