@@ -821,7 +821,7 @@ END_TEST
 
 /* --- bytes */
 
-#define BULK (16u << 20)
+#define BULK (4u << 20)
 
 static unsigned char bulk_byte(size_t at)
 {
@@ -866,14 +866,15 @@ static void bulk_take_at_once(struct vsock_stream *stream, struct bulk *bulk)
 /* 0: waits; 1: with a limit; 2: non-blocking; and signals come. */
 START_TEST(test_bulk_to_a_slow_reader)
 {
-	enum { EVERY_US = 1000 };
+	enum { EVERY_US = 5000 };
 	struct trio trio = trio_new();
 	struct bulk *bulk = shared(sizeof(*bulk));
 	unsigned char *data = malloc(BULK);
-	pid_t reader, signals = signals_begin(EVERY_US);
+	pid_t reader, signals;
 
 	for (size_t i = 0; i < BULK; i++)
 		data[i] = bulk_byte(i);
+	signals = signals_begin(EVERY_US);
 	if (_i % 3 == 1)
 		WORKS(trio.client, vsock_stream_set_timeout(trio.client, 100000));
 	if (_i % 3 == 2)
@@ -933,7 +934,7 @@ END_TEST
 /* No unix socket is ever in progress. One of TCP stands for it, whose listener's backlog is full. */
 START_TEST(test_connect_finish_of_an_attempt_in_progress)
 {
-	enum { EVERY_US = 1 };
+	enum { EVERY_US = 200 };
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(at);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), held[3];
