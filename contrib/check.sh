@@ -279,7 +279,7 @@ vm_options=""
 in_vm()
 {
 	# shellcheck disable=SC2086 # a list of words
-	cd "$work" && sh "$work/src/tests/vm/run" -t 4500 $vm_options -w "$work/gcc/tests" -e IP2VSOCK_TEST_VSOCK=yes -e ROADS=vsock -e CI="${CI:-}" \
+	cd "$work" && sh "$work/src/tests/vm/run" -t 5400 $vm_options -w "$work/gcc/tests" -e IP2VSOCK_TEST_VSOCK=yes -e ROADS=vsock -e CI="${CI:-}" \
 		-e IP2VSOCK="$work/gcc/tests/ip2vsock" -e programs="$work/gcc/tests/programs" -e srcdir="$work/src" \
 		-e builddir="$work/gcc" -- "$@"
 }
