@@ -328,13 +328,15 @@ static void pour(int fd, struct vsock_stream *stream, unsigned long bytes)
 	}
 	if (n < 0)
 		die("receive");
-	for (unsigned long at = 0; at < bytes; at += BLOCK) {
-		size_t size = bytes - at < BLOCK ? bytes - at : BLOCK;
+	if (all != bytes)
+		fail("the stream has ended early");
+	for (unsigned long at = 0; at < all; at += BLOCK) {
+		size_t size = all - at < BLOCK ? all - at : BLOCK;
 
 		pattern(block, size, at);
 		wanted = checksum(wanted, block, size);
 	}
-	printf("%lu bytes, %s\n", all, all == bytes && sum == wanted ? "the same" : "not the same");
+	printf("%lu bytes, %s\n", all, sum == wanted ? "the same" : "not the same");
 }
 
 static unsigned count_of(const char *text)
