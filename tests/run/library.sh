@@ -93,6 +93,28 @@ END
 		# shellcheck disable=SC2086 # words
 		ok "or has it inside" "${CC:-gcc}" -Wall -Wextra -Werror -o alone user.c ${flags%%-L*} "${library_path%.so.0}.a"
 		ok "and runs without it" ./alone
+		for language in c99 c11 c++98 c++17; do
+			compiler=${CC:-gcc}
+			case $language in
+			c++*) compiler=${CXX:-g++} ;;
+			esac
+			if ! command -v "$compiler" >/dev/null 2>&1; then
+				skip "it is found by $language" "no $compiler here"
+				continue
+			fi
+			sed '/vmci_sockets/d; s/^int main/#include <errno.h>\n\n&/' user.c >"plain.${language%%[0-9]*}"
+			# shellcheck disable=SC2086 # words
+			ok "it is found by $language" "$compiler" -std="$language" -Wall -Wextra -Werror -pedantic -o user \
+				"plain.${language%%[0-9]*}" $flags
+			ok "and runs" env LD_LIBRARY_PATH="${library_path%/*}" ./user
+		done
+		# shellcheck disable=SC2086 # words
+		if echo 'int main(void) { return 0; }' >empty.c && "${CC:-gcc}" -static -o empty empty.c 2>/dev/null; then
+			ok "a static program has it" "${CC:-gcc}" -static -o static user.c ${flags%%-L*} "${library_path%.so.0}.a"
+			ok "and runs" ./static
+		else
+			skip "a static program has it" "no static libc here"
+		fi
 	fi
 else
 	fail "the libraries can be installed" "$(cat install.log 2>&1)"
