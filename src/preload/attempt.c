@@ -4,6 +4,7 @@
 #include "preload/chosen.h"
 #include "preload/emulate.h"
 #include "preload/greet.h"
+#include "preload/log.h"
 #include "preload/listeners.h"
 #include "preload/persist.h"
 #include "preload/real.h"
@@ -292,6 +293,31 @@ static int monitor_reach(const struct attempt *attempt, int made, struct greetin
 	return error_of_monitor(errno);
 }
 
+static __attribute__((noinline)) void refusal_log(const struct greeting *greeting)
+{
+	char buf[192];
+	struct text text;
+
+	log_line(&text, buf, sizeof buf);
+	if (greeting->have) {
+		text_str(&text, "the monitor answered ");
+		text_quoted(&text, greeting->line, greeting->have);
+		text_str(&text, ", expected OK and a number");
+	} else {
+		text_str(&text, "the monitor closed the connection: nobody listens on that port of the guest");
+	}
+	log_write(LOG_INFO, &text);
+}
+
+static int answer_take(int made, struct greeting *greeting)
+{
+	int error = greet_go_on(made, greeting);
+
+	if (error == ECONNREFUSED && log_on(LOG_INFO))
+		refusal_log(greeting);
+	return error;
+}
+
 /* Waits for the answer until then: ETIMEDOUT, EINTR. */
 static int monitor_answer(struct attempt *attempt, int made, int64_t until)
 {
@@ -306,7 +332,7 @@ static int monitor_answer(struct attempt *attempt, int made, int64_t until)
 		if (count == 0 && now_ms() >= until)
 			return ETIMEDOUT;
 		if (count > 0)
-			error = greet_go_on(made, &attempt->greeting);
+			error = answer_take(made, &attempt->greeting);
 	}
 	return error;
 }
@@ -431,7 +457,7 @@ int try_look(const struct attempt *attempt, int made, struct greeting *greeting)
 	if (attempt->transport->greets) {
 		if (!greeting->asked) /* the backlog was full */
 			return try_begin(attempt, made, greeting);
-		error = greet_go_on(made, greeting);
+		error = answer_take(made, greeting);
 		return error == EAGAIN ? EINPROGRESS : error;
 	}
 	if (REAL(poll)(&poll_fd, 1, 0) <= 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* "CONNECT PORT" and "OK NUMBER". */
 #include "preload/greet.h"
-#include "preload/log.h"
 #include "preload/real.h"
 
 #include <errno.h>
@@ -18,29 +17,6 @@ int greet_begin(int fd, uint32_t port, struct greeting *greeting)
 	return ECONNREFUSED; /* it has closed already */
 }
 
-static int refused(const struct greeting *greeting)
-{
-#ifdef IP2VSOCK_PLAIN
-	(void)greeting;
-#else
-	char buf[192];
-	struct text text;
-
-	if (log_on(LOG_INFO)) {
-		log_line(&text, buf, sizeof buf);
-		if (greeting->have) {
-			text_str(&text, "the monitor answered ");
-			text_quoted(&text, greeting->line, greeting->have);
-			text_str(&text, ", expected OK and a number");
-		} else {
-			text_str(&text, "the monitor closed the connection: nobody listens on that port of the guest");
-		}
-		log_write(LOG_INFO, &text);
-	}
-#endif
-	return ECONNREFUSED;
-}
-
 int greet_go_on(int fd, struct greeting *greeting)
 {
 	size_t room = sizeof greeting->line - greeting->have, size;
@@ -54,14 +30,14 @@ int greet_go_on(int fd, struct greeting *greeting)
 	if (got < 0 && errno == EAGAIN)
 		return EAGAIN;
 	if (got <= 0)
-		return refused(greeting);
+		return ECONNREFUSED;
 	end = memchr(at, '\n', (size_t)got);
 	size = end ? (size_t)(end + 1 - at) : (size_t)got;
 	got = REAL(recv)(fd, at, size, MSG_DONTWAIT);
 	if (got != (ssize_t)size)
-		return refused(greeting);
+		return ECONNREFUSED;
 	greeting->have = (uint8_t)(greeting->have + size);
 	if (end)
-		return greeting_is_ok(greeting->line, greeting->have) ? 0 : refused(greeting);
-	return greeting->have < sizeof greeting->line ? EAGAIN : refused(greeting);
+		return greeting_is_ok(greeting->line, greeting->have) ? 0 : ECONNREFUSED;
+	return greeting->have < sizeof greeting->line ? EAGAIN : ECONNREFUSED;
 }

@@ -15,8 +15,8 @@ struct greeting {
 /* Sends the request. 0, or the errno of a connect that was refused. */
 int greet_begin(int fd, uint32_t port, struct greeting *greeting);
 
-/* Takes the answer, not one byte more, as far as it has come: 0, EAGAIN while there is more to come, or why it failed
- * (ECONNREFUSED; the log says what came instead). */
+/* Takes the answer, not one byte more, as far as it has come: 0, EAGAIN while there is more to come, or ECONNREFUSED; what
+ * came instead is in the line then. */
 int greet_go_on(int fd, struct greeting *greeting);
 
 #endif
