@@ -13,11 +13,18 @@ is "$hooks" "$calls" "each call has one hook"
 is "$(sed -n 's/^HOOK_ALIAS(\(.*\)).*/ALIAS(\1)/p' "$preload"/hook_*.c | sort)" "$(grep '^ALIAS(' "$preload/calls.def" | sort)" \
 	"and other names stand for the same hooks"
 
-if ! command -v nm >/dev/null 2>&1; then
-	skip "exported symbols" "no nm here"
-elif nm -D "$library" | grep -qE ' __(asan|tsan|ubsan|msan)_'; then
-	skip "exported symbols" "a build with sanitizers"
-else
+# NAME FILE: why its symbols say nothing, as a skip; false when they do.
+unseen() {
+	if ! command -v nm >/dev/null 2>&1; then
+		skip "$1" "no nm here"
+	elif nm -D "$2" | grep -qE ' __(asan|tsan|ubsan|msan)_'; then
+		skip "$1" "a build with sanitizers"
+	else
+		return 1
+	fi
+}
+
+if ! unseen "exported symbols" "$library"; then
 	is "$(nm -D --defined-only "$library" | awk '{ print $3 }' | sed 's/@.*//' | sort)" "$calls" \
 		"the library exports these calls and nothing else"
 	libc=$(ldd "$programs/knock" | awk '$1 ~ /^libc\.so/ { print $3 }')
@@ -41,11 +48,7 @@ header=$srcdir/include/vsock_stream.h
 promised=$(sed -n 's/^[a-z].*[ *]\(vsock_stream_[a-z_]*\)(.*;$/\1/p' "$header" | sort)
 is "$(sed -n '/^global:/,/^local:/s/^[[:space:]]*\([a-z_]*\);.*/\1/p' "$srcdir/src/stream/export.map" | sort)" "$promised" \
 	"the stream library's export.map names the functions of its header"
-if ! command -v nm >/dev/null 2>&1; then
-	skip "symbols of the stream library" "no nm here"
-elif nm -D "$stream" | grep -qE ' __(asan|tsan|ubsan|msan)_'; then
-	skip "symbols of the stream library" "a build with sanitizers"
-else
+if ! unseen "symbols of the stream library" "$stream"; then
 	is "$(nm -D --defined-only --with-symbol-versions "$stream" | awk '$2 != "A" { print $3 }' | sort)" \
 		"$(printf '%s\n' "$promised" | sed 's/$/@@VSOCKSTREAM_1/')" "it exports these, and all have the version VSOCKSTREAM_1"
 	is "$(nm --defined-only "$build/libvsockstream.a" | awk '$2 ~ /^[A-Z]$/ { print $3 }' | sort)" "$promised" \
@@ -83,9 +86,7 @@ int main(void)
 	return vsock_stream_listen_at(stream, "vsock 3", 0) == -1 && vsock_stream_error(stream) == EINVAL ? 0 : 1;
 }
 END
-	if nm -D "$stream" | grep -qE ' __(asan|tsan|ubsan|msan)_'; then
-		skip "a program of the installed library" "a build with sanitizers"
-	else
+	if ! unseen "a program of the installed library" "$stream"; then
 		# shellcheck disable=SC2086 # words
 		ok "a program finds the installed library by pkg-config" "${CC:-gcc}" -Wall -Wextra -Werror -o user user.c $flags
 		library_path=$(find "$work/root" -name libvsockstream.so.0)
