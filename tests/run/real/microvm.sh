@@ -106,6 +106,8 @@ web_on_the_host() {
 	(exec "$IP2VSOCK" -r "$rules" -- nginx -c "$work/host.conf" -p "$work" -e stderr) >host.log 2>&1 &
 	nginx=$!
 	servers="$servers $nginx"
+	# Without asking it: the monitor counts who is refused.
+	wait_for 60 grep -q " 00010000 0001 01 .* ${path}_8080\$" /proc/net/unix # listens, proc(5)
 	ok "nginx answers on the host over $road" wait_for 60 guest curl -sS http://10.0.0.2:8080/
 	serves guest 10.0.0.2:8080 10.0.0.9
 	old=$(pgrep -P "$nginx" | sort | tr '\n' ' ')
@@ -173,7 +175,7 @@ for road in $ROADS; do
 	web_on_the_host
 	shell
 	database
-	like "$(monitor_counts vmm.log "$monitor")" '*; from the guest: *; open: 0' "nothing of it is left over $road"
+	like "$(monitor_counts vmm.log "$monitor")" '*; from the guest: *, 0 refused; open: 0' "nothing of it is left over $road"
 	rm -f "$path"_8080
 	is "$(find . -name 'v.sock*')" '' "nor a socket over $road"
 done
